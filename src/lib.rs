@@ -1,0 +1,9 @@
+//! Keyward: a policy-enforcing sidecar for Alibaba Cloud Key Management Service.
+//!
+//! A request is read once, judged by one pure function, and everything else obeys the verdict. The rooms in reading
+//! order; arrows point down only, and nothing above the line does I/O, reads a clock, or is async.
+
+// ───────────── pure ─────────────
+pub mod source;
+
+pub mod policy;

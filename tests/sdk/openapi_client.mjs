@@ -1,0 +1,25 @@
+// Drives Keyward with @alicloud/openapi-client: signature V3, parameters in a chunked form body.
+
+import OpenApi from '@alicloud/openapi-client';
+import Util from '@alicloud/tea-util';
+import { API, REGION, Refused, VERSION, asText, run } from './common.mjs';
+
+const paramsOf = (action) => new OpenApi.Params({
+  action, version: VERSION, protocol: 'HTTP', pathname: '/', method: 'POST', authType: 'AK', style: 'RPC',
+  reqBodyType: 'formData', bodyType: 'json',
+});
+
+function connect(accessKeyId, accessKeySecret) {
+  const client = new OpenApi.default(new OpenApi.Config({ accessKeyId, accessKeySecret, regionId: REGION, endpoint: API, protocol: 'http' }));
+  return async (action, params) => {
+    try {
+      const request = new OpenApi.OpenApiRequest({ body: asText(params) });
+      return (await client.callApi(paramsOf(action), request, new Util.RuntimeOptions({}))).body;
+    } catch (error) {
+      if (error.data?.Code) throw new Refused(error.code, error.statusCode);
+      throw error;
+    }
+  };
+}
+
+await run('openapi-client', connect);
