@@ -7,3 +7,9 @@
 pub mod source;
 
 pub mod policy;
+
+pub mod kms;
+
+pub mod authn;
+
+pub mod authz;

@@ -66,6 +66,16 @@ pub enum Basis<'a> {
     OwnerRoot,
 }
 
+impl<'a> Basis<'a> {
+    /// The statement that grants it, if one was needed.
+    pub fn statement(&self) -> Option<StatementRef<'a>> {
+        match self {
+            Self::Statement(statement) => Some(*statement),
+            Self::OwnerRoot => None,
+        }
+    }
+}
+
 /// Why a question is answered with no.
 #[derive(Debug, Clone, Copy)]
 pub enum Refusal<'a> {
@@ -174,9 +184,7 @@ impl<'a> Found<'a> {
         let foreign = *question.principal.account != *question.owner;
         let root = question.principal.identity == Identity::Root;
         match (self.identity, self.resource) {
-            (_, Some(grant)) if !foreign || root || self.identity.is_some() => {
-                Decision::Allow(Basis::Statement(grant))
-            }
+            (_, Some(grant)) if !foreign || root || self.identity.is_some() => Decision::Allow(Basis::Statement(grant)),
             (_, Some(_)) => Decision::Deny(Refusal::HalfMissing(Half::Identity)),
             (Some(grant), None) if !foreign => Decision::Allow(Basis::Statement(grant)),
             (Some(_), None) => Decision::Deny(Refusal::HalfMissing(Half::Resource)),

@@ -109,7 +109,10 @@ impl Policy {
         let size = if kind == Kind::Ram { text.chars().count() } else { text.len() };
         if size > kind.size_max() {
             let most = kind.size_max();
-            return Err(vec![Problem::of_file("", format!("{} may have at most {most} bytes, not {size}", kind.noun()))]);
+            return Err(vec![Problem::of_file(
+                "",
+                format!("{} may have at most {most} bytes, not {size}", kind.noun()),
+            )]);
         }
         let root = Node::parse(text).map_err(|problem| vec![problem])?;
         let mut reader = Reader { kind, problems: Vec::new() };
@@ -242,7 +245,11 @@ impl Reader {
             };
             let legal = action.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":*?-_".contains(&byte));
             if !fits || !legal {
-                let right = if self.kind == Kind::Ram { "\"kms:Encrypt\", \"kms:*\" or \"*\"" } else { "\"kms:Encrypt\" or \"kms:*\"" };
+                let right = if self.kind == Kind::Ram {
+                    "\"kms:Encrypt\", \"kms:*\" or \"*\""
+                } else {
+                    "\"kms:Encrypt\" or \"kms:*\""
+                };
                 self.report(place, format!("action `{action}` is of no known form; write for example {right}"));
             }
             patterns.push(Pattern::ignoring_case(&action));
@@ -347,26 +354,57 @@ mod tests {
         let principal = r#""Principal":{"RAM":"acs:ram::1:root"}"#;
         let rest = r#""Effect":"Allow","Action":"kms:*","Resource":"*""#;
         for (kind, statement, problem) in [
-            (Kind::Ram, format!(r#"{{{rest},"Efect":"Deny"}}"#), "unknown member `Efect` in a RAM policy; did you mean"),
+            (
+                Kind::Ram,
+                format!(r#"{{{rest},"Efect":"Deny"}}"#),
+                "unknown member `Efect` in a RAM policy; did you mean",
+            ),
             (Kind::Ram, format!(r#"{{{rest},{principal}}}"#), "unknown member `Principal` in a RAM policy"),
             (Kind::Key, format!("{{{rest}}}"), "`Principal` is missing"),
-            (Kind::Key, format!(r#"{{{rest},"Principal":{{"Service":"x"}}}}"#), "unknown member `Service` of `Principal`"),
+            (
+                Kind::Key,
+                format!(r#"{{{rest},"Principal":{{"Service":"x"}}}}"#),
+                "unknown member `Service` of `Principal`",
+            ),
             (Kind::Key, format!(r#"{{{rest},"Principal":"*"}}"#), "expected an object, found a string"),
             (Kind::Key, format!(r#"{{{rest},"Principal":{{"RAM":"*"}}}}"#), "principal `*` does not start with"),
-            (Kind::Key, format!(r#"{{{rest},{principal},"NotAction":"kms:*"}}"#), "unknown member `NotAction` in a key"),
+            (
+                Kind::Key,
+                format!(r#"{{{rest},{principal},"NotAction":"kms:*"}}"#),
+                "unknown member `NotAction` in a key",
+            ),
             (Kind::Ram, format!(r#"{{{rest},"NotResource":"*"}}"#), "unknown member `NotResource`"),
-            (Kind::Ram, format!(r#"{{{rest},"NotAction":"kms:*"}}"#), "a statement has `Action` or `NotAction`, not both"),
+            (
+                Kind::Ram,
+                format!(r#"{{{rest},"NotAction":"kms:*"}}"#),
+                "a statement has `Action` or `NotAction`, not both",
+            ),
             (Kind::Ram, format!(r#"{{{rest},"Effect":"Deny"}}"#), "member `Effect` is given twice"),
             (Kind::Ram, format!(r#"{{{rest},"Condition":{{}}}}"#), "this version cannot judge `Condition`"),
             (Kind::Ram, r#"{"Effect":"allow","Action":"*","Resource":"*"}"#.into(), "`Effect` must be"),
             (Kind::Ram, r#"{"Effect":"Allow","Resource":"*"}"#.into(), "`Action` is missing"),
             (Kind::Ram, r#"{"Effect":"Allow","Action":[],"Resource":"*"}"#.into(), "`Action` is empty"),
-            (Kind::Ram, r#"{"Effect":"Allow","Action":"Encrypt","Resource":"*"}"#.into(), "action `Encrypt` is of no known"),
-            (Kind::Ram, r#"{"Effect":"Allow","Action":"*","Resource":"key/x"}"#.into(), "resource `key/x` can match nothing"),
-            (Kind::Ram, r#"{"Effect":"Allow","Action":[1],"Resource":"*"}"#.into(), "expected a string, found a number"),
+            (
+                Kind::Ram,
+                r#"{"Effect":"Allow","Action":"Encrypt","Resource":"*"}"#.into(),
+                "action `Encrypt` is of no known",
+            ),
+            (
+                Kind::Ram,
+                r#"{"Effect":"Allow","Action":"*","Resource":"key/x"}"#.into(),
+                "resource `key/x` can match nothing",
+            ),
+            (
+                Kind::Ram,
+                r#"{"Effect":"Allow","Action":[1],"Resource":"*"}"#.into(),
+                "expected a string, found a number",
+            ),
             (Kind::Ram, format!(r#"{{{rest},"Sid":"a;b"}}"#), "`Sid` may have at most 128 characters"),
-            (Kind::Key, r#"{"Effect":"Allow","Action":"*","Resource":"*","Principal":{"RAM":"acs:ram::1:*"}}"#.into(),
-                "action `*` is of no known form"),
+            (
+                Kind::Key,
+                r#"{"Effect":"Allow","Action":"*","Resource":"*","Principal":{"RAM":"acs:ram::1:*"}}"#.into(),
+                "action `*` is of no known form",
+            ),
         ] {
             let text = format!(r#"{{"Version":"1","Statement":[{statement}]}}"#);
             let found = problems(kind, &text);
@@ -391,7 +429,8 @@ mod tests {
     #[test]
     fn all_problems_are_reported_together_with_their_lines() {
         let text = "{\n\"Version\": \"3\",\n\"Statement\": [\n{\"Effect\": \"No\", \"Resource\": \"*\"}\n]}";
-        let found: Vec<String> = Policy::parse(Kind::Ram, "p", text).unwrap_err().iter().map(|p| p.to_string()).collect();
+        let found: Vec<String> =
+            Policy::parse(Kind::Ram, "p", text).unwrap_err().iter().map(|p| p.to_string()).collect();
         let expected = ["2:12: `Version` must be", "4:1: `Action` is missing", "4:12: `Effect` must be"];
         assert_eq!(found.len(), 3);
         assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:?}");

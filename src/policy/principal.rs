@@ -175,8 +175,18 @@ mod tests {
     #[test]
     fn other_forms_are_refused() {
         for entry in [
-            "*", "1", "acs:ram::1", "acs:ram::*:root", "acs:ram:cn:1:root", "acs:ram::1:user/", "acs:ram::1:group/x",
-            "acs:ram::1:user/a/b", "acs:ram::1:assumed-role/app", "acs:kms::1:root", "acs:ram::1:user/a b", "",
+            "*",
+            "1",
+            "acs:ram::1",
+            "acs:ram::*:root",
+            "acs:ram:cn:1:root",
+            "acs:ram::1:user/",
+            "acs:ram::1:group/x",
+            "acs:ram::1:user/a/b",
+            "acs:ram::1:assumed-role/app",
+            "acs:kms::1:root",
+            "acs:ram::1:user/a b",
+            "",
         ] {
             assert!(PrincipalPattern::parse(entry).is_err(), "{entry}");
         }

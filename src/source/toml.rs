@@ -10,7 +10,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Problem, suggest};
+use super::{Position, Problem, suggest};
 
 /// Reads the TOML `text`: `read` takes what it knows from the root section and returns what it made of it.
 ///
@@ -84,10 +84,11 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The strings in the array at `name`.
-    pub fn strings(&self, name: &'static str) -> Option<Vec<&'a str>> {
+    /// The strings in the array at `name`, each with its place.
+    pub fn strings(&self, name: &'static str) -> Option<Vec<(&'a str, Position)>> {
         self.typed(name, "an array of strings", |value| {
-            value.as_array()?.iter().map(|element| element.get_ref().as_str()).collect()
+            let place = |element: &Spanned<_>| Position::of(self.text, element.span().start);
+            value.as_array()?.iter().map(|element| Some((element.get_ref().as_str()?, place(element)))).collect()
         })
     }
 
@@ -148,6 +149,12 @@ impl<'a> Section<'a> {
     pub fn report_at(&self, name: &str, message: impl Display) {
         let start = self.entry(name).map_or(self.span.start, |(_, value)| value.span().start);
         self.report(start, format!("`{}` {message}", self.path_of(name)));
+    }
+
+    /// Reports `message` at a place that was handed out before.
+    pub fn report_place(&self, position: Position, message: impl Into<String>) {
+        let problem = Problem { file: String::new(), position: Some(position), message: message.into() };
+        self.problems.borrow_mut().push(problem);
     }
 
     /// Reports every entry that was not asked for.
@@ -218,7 +225,8 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_at_its_place() {
-        let text = "lisen = 1\n[listen]\napi = 'here'\nbacklog = 0x64\n[users.kim]\ngroup = []\n[users.bob]\ngroups = 1";
+        let text =
+            "lisen = 1\n[listen]\napi = 'here'\nbacklog = 0x64\n[users.kim]\ngroup = []\n[users.bob]\ngroups = 1";
         assert_eq!(
             problems(text),
             [

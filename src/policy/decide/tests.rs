@@ -48,7 +48,8 @@ impl<'a> Case<'a> {
 
     fn answer(&self) -> &'static str {
         let principal = principal(self.who);
-        let ram: Vec<Arc<Policy>> = self.ram.iter().map(|s| Arc::new(policy(Kind::Ram, std::slice::from_ref(s)))).collect();
+        let ram: Vec<Arc<Policy>> =
+            self.ram.iter().map(|s| Arc::new(policy(Kind::Ram, std::slice::from_ref(s)))).collect();
         let key = (!self.key.is_empty()).then(|| policy(Kind::Key, self.key));
         let session = self.session.map(|statements| policy(Kind::Ram, statements));
         let decision = decide(&Question {
@@ -183,7 +184,10 @@ fn any_ram(effects: &'static [&'static str]) -> impl Strategy<Value = Vec<String
     let action = prop::sample::select(vec!["kms:Encrypt", "kms:*", "kms:Decrypt", "*"]);
     let resource = prop::sample::select(vec!["*", KEY, "acs:kms:*:1:key/k2", "acs:kms:*:*:key/*"]);
     let statement = (prop::sample::select(effects.to_vec()), action, resource);
-    prop::collection::vec(statement.prop_map(|(effect, action, resource)| ram_statement(effect, action, resource)), 0..4)
+    prop::collection::vec(
+        statement.prop_map(|(effect, action, resource)| ram_statement(effect, action, resource)),
+        0..4,
+    )
 }
 
 fn any_key(effects: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {

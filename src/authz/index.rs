@@ -1,0 +1,52 @@
+//! What names stand for: aliases → keys, ciphertexts → keys, secrets → the keys that encrypt them.
+//!
+//! Immutable and cheap to copy: whoever learns something new makes a new index and publishes it in the next snapshot.
+
+use crate::kms::{AliasName, CiphertextBlob, KeyId, SecretName};
+
+/// An index of names. With the embedded KMS it is complete: what is not in it does not exist.
+#[derive(Clone, Default)]
+pub struct ResourceIndex {
+    /// `ACCOUNT:alias/NAME` → the key.
+    aliases: imbl::HashMap<String, KeyId>,
+    /// Key version id → owning account and key.
+    versions: imbl::HashMap<String, (String, KeyId)>,
+    /// `ACCOUNT:SECRET-NAME` → the key that its owner chose, if any.
+    secrets: imbl::HashMap<String, Option<KeyId>>,
+}
+
+fn owned(account: &str, name: &str) -> String {
+    format!("{account}:{name}")
+}
+
+impl ResourceIndex {
+    /// The key to which an alias of `account` points.
+    pub fn key_of_alias(&self, account: &str, alias: &AliasName) -> Option<&KeyId> {
+        self.aliases.get(&owned(account, alias.as_str()))
+    }
+
+    /// The account and key that made a ciphertext, as far as the ciphertext can be trusted about it.
+    pub fn key_of_ciphertext(&self, ciphertext: &CiphertextBlob) -> Option<(&str, &KeyId)> {
+        self.versions.get(ciphertext.version_id()).map(|(account, key)| (account.as_str(), key))
+    }
+
+    /// The key that the owner of a secret chose to encrypt it.
+    pub fn key_of_secret(&self, account: &str, name: &SecretName) -> Option<&KeyId> {
+        self.secrets.get(&owned(account, name.as_str())).and_then(Option::as_ref)
+    }
+
+    /// Points an alias to a key.
+    pub fn set_alias(&mut self, account: &str, alias: &AliasName, key: KeyId) {
+        self.aliases.insert(owned(account, alias.as_str()), key);
+    }
+
+    /// Adds a key version.
+    pub fn add_version(&mut self, version_id: &str, account: &str, key: KeyId) {
+        self.versions.insert(version_id.to_owned(), (account.to_owned(), key));
+    }
+
+    /// Adds a secret with the key that encrypts it.
+    pub fn add_secret(&mut self, account: &str, name: &SecretName, key: Option<KeyId>) {
+        self.secrets.insert(owned(account, name.as_str()), key);
+    }
+}

@@ -1,0 +1,148 @@
+//! Why a request is not executed: what the client is told, and what only the trail holds.
+
+use serde_json::{Map, Value};
+
+use super::needs::Permission;
+use super::snapshot::Rules;
+use crate::authn::Unidentified;
+use crate::kms::{ErrorCode, KmsError, KmsRequest};
+use crate::policy::{Half, Identity, PolicySource, Principal, Refusal, StatementRef};
+
+/// Why a request is not executed.
+#[derive(Debug, Clone)]
+pub enum Rejection {
+    /// It has no single meaning.
+    Malformed(KmsError),
+    /// Nobody could be proven to have sent it.
+    Unidentified(Unidentified),
+    /// The policies do not allow it.
+    Denied(Box<Denial>),
+}
+
+/// A refusal by policy.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    /// The answer to the client.
+    pub error: KmsError,
+    /// The reason in one word, from a closed set.
+    pub reason: &'static str,
+    /// The action that was not allowed.
+    pub action: String,
+    /// On which resource.
+    pub resource: String,
+    /// The statement that refused, if one did: `keys/k1.json statement 2 (Sid)`.
+    pub statement: Option<String>,
+}
+
+impl Rejection {
+    /// The reason in one word, from a closed set: for metrics and the audit trail.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Unidentified(why) => why.reason(),
+            Self::Denied(denial) => denial.reason,
+        }
+    }
+
+    /// What the client is told.
+    pub fn error(&self) -> KmsError {
+        match self {
+            Self::Malformed(error) => error.clone(),
+            Self::Unidentified(why) => why.error(),
+            Self::Denied(denial) => denial.error.clone(),
+        }
+    }
+}
+
+impl Denial {
+    pub(super) fn new(
+        rules: &Rules,
+        caller: &Principal,
+        request: &KmsRequest,
+        permission: &Permission,
+        refusal: &Refusal<'_>,
+    ) -> Self {
+        let mut error = KmsError::from(ErrorCode::NoPermission);
+        error.status = rules.no_permission_status.unwrap_or_else(|| documented_status(request.call.name()));
+        if rules.explain_denials {
+            error.detail = Some(detail(caller, permission, refusal));
+        }
+        Self {
+            error,
+            reason: reason(refusal),
+            action: permission.action.to_string(),
+            resource: permission.resource.arn.clone(),
+            statement: statement(refusal).map(ToString::to_string),
+        }
+    }
+}
+
+/// 400 for the operations on policies, 403 for all others: what each operation's own page says.
+fn documented_status(operation: &str) -> u16 {
+    match operation {
+        "SetKeyPolicy" | "GetKeyPolicy" | "SetSecretPolicy" | "GetSecretPolicy" => 400,
+        _ => ErrorCode::NoPermission.status(),
+    }
+}
+
+fn statement<'a, 'p>(refusal: &'a Refusal<'p>) -> Option<&'a StatementRef<'p>> {
+    match refusal {
+        Refusal::Explicit(statement) => Some(statement),
+        Refusal::Implicit | Refusal::HalfMissing(_) | Refusal::SessionPolicy => None,
+    }
+}
+
+fn reason(refusal: &Refusal<'_>) -> &'static str {
+    match refusal {
+        Refusal::Explicit(_) => "explicit_deny",
+        Refusal::Implicit => "implicit_deny",
+        Refusal::HalfMissing(Half::Identity) => "cross_account_ram_policy_missing",
+        Refusal::HalfMissing(Half::Resource) => "cross_account_resource_policy_missing",
+        Refusal::SessionPolicy => "session_policy",
+    }
+}
+
+/// `AccessDeniedDetail`: the member names of RAM's own diagnosis, and three of ours.
+fn detail(caller: &Principal, permission: &Permission, refusal: &Refusal<'_>) -> Map<String, Value> {
+    let statement = statement(refusal);
+    let (principal_type, name) = match &caller.identity {
+        Identity::Root => ("Account", "root".to_owned()),
+        Identity::User(name) => ("SubUser", name.to_string()),
+        Identity::Session { role, session } => ("AssumedRoleUser", format!("{role}:{session}")),
+    };
+    let policy_type = match (refusal, statement.map(|statement| statement.source)) {
+        (Refusal::SessionPolicy, _) | (_, Some(PolicySource::Session)) => "SessionPolicy",
+        (Refusal::HalfMissing(Half::Resource), _) | (_, Some(PolicySource::Resource)) => "ResourcePolicy",
+        _ => "AccountLevelIdentityBasedPolicy",
+    };
+    let members = [
+        ("AuthAction", permission.action.to_string()),
+        ("AuthResource", permission.resource.arn.clone()),
+        ("AuthPrincipalType", principal_type.to_owned()),
+        ("AuthPrincipalOwnerId", caller.account.to_string()),
+        ("AuthPrincipalDisplayName", name),
+        ("NoPermissionType", if statement.is_some() { "ExplicitDeny" } else { "ImplicitDeny" }.to_owned()),
+        ("PolicyType", policy_type.to_owned()),
+        ("Policy", statement.map(ToString::to_string).unwrap_or_default()),
+        ("Reason", explanation(caller, permission, refusal)),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}
+
+/// One sentence for a person who wants to know what to change.
+fn explanation(caller: &Principal, permission: &Permission, refusal: &Refusal<'_>) -> String {
+    let what = format!("{} on {} by {caller}", permission.action, permission.resource.arn);
+    match refusal {
+        Refusal::Explicit(statement) => format!("{what} is denied by {statement}."),
+        Refusal::Implicit => format!("No policy allows {what}."),
+        Refusal::HalfMissing(Half::Identity) => format!(
+            "The resource belongs to account {}: its policy allows {what}, but no RAM policy of the caller does.",
+            permission.resource.owner
+        ),
+        Refusal::HalfMissing(Half::Resource) => format!(
+            "The resource belongs to account {}: the caller's own account allows {what}, but the resource's policy does not.",
+            permission.resource.owner
+        ),
+        Refusal::SessionPolicy => format!("The policy of the session does not allow {what}."),
+    }
+}

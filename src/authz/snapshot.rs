@@ -1,0 +1,65 @@
+//! The snapshot: everything that a decision may look at, in one value that never changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::index::ResourceIndex;
+use super::needs::Target;
+use crate::authn::Directory;
+use crate::policy::{AccountPrincipal, Policy};
+
+/// Policies, directory and names as they were at one moment. A request is judged by one snapshot from start to end.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Counts the sets of policies and identities that were in force, from 1.
+    pub generation: u64,
+    /// Who there is.
+    pub directory: Arc<Directory>,
+    /// What is allowed.
+    pub policies: Arc<PolicyTable>,
+    /// What names stand for.
+    pub index: ResourceIndex,
+    /// How the operator wants things read.
+    pub rules: Arc<Rules>,
+}
+
+/// The operator's choices that a decision depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The region that is served; bare names and containers are in it.
+    pub region: String,
+    /// How `acs:ram::ACCOUNT:*` in a key or secret policy is read.
+    pub account_principal: AccountPrincipal,
+    /// Whether a refusal tells the caller which policy refused.
+    pub explain_denials: bool,
+    /// The status of `Forbidden.NoPermission`; `None` for what each operation's page documents.
+    pub no_permission_status: Option<u16>,
+}
+
+/// All policies, found by what they are attached to.
+#[derive(Default)]
+pub struct PolicyTable {
+    /// By account, then key id.
+    pub keys: HashMap<String, HashMap<String, Arc<Policy>>>,
+    /// By account, then secret name.
+    pub secrets: HashMap<String, HashMap<String, Arc<Policy>>>,
+    /// The RAM policies of each member of the directory, in the directory's order.
+    pub members: Vec<Box<[Arc<Policy>]>>,
+}
+
+impl PolicyTable {
+    /// The RAM policies of a member of the directory.
+    pub fn of_member(&self, member: usize) -> &[Arc<Policy>] {
+        self.members.get(member).map_or(&[], |policies| policies)
+    }
+
+    /// The policy of a key or secret; other targets have none.
+    pub fn of_target(&self, target: &Target) -> Option<&Policy> {
+        let policy = match target {
+            Target::Key(key) => self.keys.get(&key.account)?.get(key.name.as_str()),
+            Target::Secret(secret) => self.secrets.get(&secret.account)?.get(secret.name.as_str()),
+            _ => None,
+        };
+        policy.map(|policy| &**policy)
+    }
+}

@@ -1,0 +1,110 @@
+//! The trail: what was found out about a request on its way, for audit, metrics and logs.
+//!
+//! Holds names and decisions, never the value of a parameter, a signature or a secret.
+
+use super::needs::Permission;
+use super::{Permit, Rejection};
+use crate::authn::Caller;
+use crate::kms::{Call, KmsRequest};
+
+/// Most characters of a name that came from outside.
+const NAME_CHARS_MAX: usize = 256;
+
+/// What was found out about one request.
+#[derive(Debug, Clone, Default)]
+pub struct Trail {
+    /// The generation of the snapshot that judged it.
+    pub generation: u64,
+    /// What was called; `None` if that could not be read.
+    pub operation: Option<String>,
+    /// Whether the operations table has it. Only then its name may become a label.
+    pub operation_is_known: bool,
+    /// The access key id it came with, proven or not.
+    pub access_key_id: Option<String>,
+    /// Who sent it, once proven: an ARN.
+    pub caller: Option<String>,
+    /// How that was proven.
+    pub proof: Option<&'static str>,
+    /// Which actions on which resources it needs.
+    pub permissions: Vec<(String, String)>,
+    /// The statements that granted or refused.
+    pub statements: Vec<String>,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Why not, in one word from a closed set.
+    pub reason: Option<&'static str>,
+}
+
+/// What judging a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outcome {
+    /// It may be executed.
+    Allow,
+    /// Policies refuse it.
+    Deny,
+    /// It cannot be read, or nobody is proven to have sent it.
+    #[default]
+    Reject,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::Reject];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl Trail {
+    pub(super) fn new(generation: u64) -> Self {
+        Self { generation, ..Self::default() }
+    }
+
+    /// A request that could not even be received whole.
+    pub fn unreadable(generation: u64, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..Self::new(generation) }
+    }
+
+    pub(super) fn read(&mut self, request: &KmsRequest) {
+        self.operation = Some(bounded(request.call.name()));
+        self.operation_is_known = matches!(request.call, Call::Known(_));
+        self.access_key_id = Some(bounded(request.scheme.access_key_id()));
+    }
+
+    pub(super) fn identified(&mut self, caller: &Caller<'_>) {
+        self.caller = Some(caller.principal.to_string());
+        self.proof = Some(caller.proof.as_str());
+    }
+
+    pub(super) fn needs(&mut self, permissions: &[Permission]) {
+        let pair = |permission: &Permission| (permission.action.to_string(), bounded(&permission.resource.arn));
+        self.permissions = permissions.iter().map(pair).collect();
+    }
+
+    pub(super) fn granted(&mut self, by: Option<String>) {
+        self.statements.extend(by);
+    }
+
+    pub(super) fn concluded(&mut self, verdict: &Result<Permit, Rejection>) {
+        match verdict {
+            Ok(_) => self.outcome = Outcome::Allow,
+            Err(rejection) => {
+                self.reason = Some(rejection.reason());
+                if let Rejection::Denied(denial) = rejection {
+                    self.outcome = Outcome::Deny;
+                    self.statements = denial.statement.iter().cloned().collect();
+                }
+            }
+        }
+    }
+}
+
+fn bounded(name: &str) -> String {
+    name.chars().take(NAME_CHARS_MAX).collect()
+}

@@ -1,0 +1,389 @@
+//! Parameters: decoding them from query and form body, strictly, so that they have one meaning only.
+//!
+//! A parameter given twice, a name that is encoded, one that differs from a known name only in case: KMS might read it
+//! another way than we do, so it is refused. Values keep the bytes the client meant; they may be plaintexts and never
+//! reach a log, so this type prints names only. Canonical encoding: the one all signatures use.
+
+use std::fmt;
+
+use super::ErrorCode;
+use super::error::KmsError;
+
+/// Most parameters in one request. The largest batch of tags needs about a hundred.
+const PARAMETERS_MAX: usize = 256;
+
+/// Longest name of a parameter, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+
+/// Decoded parameters in the order of their names.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Decodes one `application/x-www-form-urlencoded` text: a query, or a form body.
+    ///
+    /// # Errors
+    /// Malformed escapes, text that is not UTF-8, names that are empty, encoded, too long or given twice, a raw `;`.
+    pub fn decode(encoded: &str) -> Result<Self, KmsError> {
+        let mut params = Vec::new();
+        for piece in encoded.split('&').filter(|_| !encoded.is_empty()) {
+            let (raw_name, raw_value) = piece.split_once('=').ok_or(ErrorCode::ParseRequestParameter)?;
+            if !is_name(raw_name) || raw_value.contains(';') || params.len() == PARAMETERS_MAX {
+                return Err(ErrorCode::ParseRequestParameter.into());
+            }
+            let value = decode_value(raw_value).ok_or_else(|| KmsError::invalid_parameter(raw_name))?;
+            params.push((raw_name.to_owned(), value));
+        }
+        params.sort();
+        Self(params).without_repetition()
+    }
+
+    /// The parameters of query and form body together.
+    ///
+    /// # Errors
+    /// A parameter stands in both, even with equal values: clients disagree about which of them is signed.
+    pub fn merge(mut self, other: &Self) -> Result<Self, KmsError> {
+        self.0.extend(other.0.iter().cloned());
+        self.0.sort();
+        self.without_repetition()
+    }
+
+    fn without_repetition(self) -> Result<Self, KmsError> {
+        let repeated = self.0.iter().zip(self.0.iter().skip(1)).find(|((first, _), (second, _))| first == second);
+        match repeated {
+            Some(((name, _), _)) => Err(KmsError::invalid_parameter_because(name, "it is given more than once")),
+            None => Ok(self),
+        }
+    }
+
+    /// Refuses names which KMS or another server might take for one that they are not: those that differ from a name
+    /// KMS knows only in the case of letters.
+    ///
+    /// # Errors
+    /// Names the parameter.
+    pub fn refuse_look_alikes(&self) -> Result<(), KmsError> {
+        for (name, _) in &self.0 {
+            let known = known_names().any(|known| known == name);
+            if !known && known_names().any(|known| known.eq_ignore_ascii_case(name)) {
+                return Err(KmsError::invalid_parameter_because(name, "names of parameters are case-sensitive"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let index = self.0.binary_search_by(|(candidate, _)| candidate.as_str().cmp(name)).ok()?;
+        self.0.get(index).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of `name`, which must be there and not empty.
+    ///
+    /// # Errors
+    /// `MissingParameter`, naming it.
+    pub fn require(&self, name: &str) -> Result<&str, KmsError> {
+        self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| KmsError::missing_parameter(name))
+    }
+
+    /// The values of a repeated list, `NAME.1`, `NAME.2`, …
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        (1..=PARAMETERS_MAX).map_while(|index| self.get(&format!("{name}.{index}"))).collect()
+    }
+
+    /// Names and values in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Those whose name `keep` accepts.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
+    }
+
+    /// `name=value&…` in canonical form: what V1 and V3 sign. Names sort by their bytes.
+    pub fn canonical(&self) -> String {
+        let mut canonical = String::new();
+        for (name, value) in self.iter() {
+            if !canonical.is_empty() {
+                canonical.push('&');
+            }
+            percent_encode_into(name, &mut canonical);
+            canonical.push('=');
+            percent_encode_into(value, &mut canonical);
+        }
+        canonical
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Params {
+    /// Parameters from names and values; a name given twice keeps its first value.
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut params: Vec<_> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        params.sort_by(|(a, _): &(String, String), (b, _)| a.cmp(b));
+        params.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        Self(params)
+    }
+}
+
+/// Prints names only: values may be plaintexts.
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// A name as it must stand on the wire: nothing in it is encoded, so all parsers agree about it.
+fn is_name(raw: &str) -> bool {
+    !raw.is_empty()
+        && raw.len() <= NAME_BYTES_MAX
+        && !raw.ends_with('.')
+        && raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// `+` is a space, `%XX` a byte; the result must be UTF-8 without NUL.
+fn decode_value(raw: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => hex_digit(rest.next()?)? << 4 | hex_digit(rest.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok().filter(|value| !value.contains('\0'))
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// Canonical percent-encoding: `A-Za-z0-9-_.~` stay, every other byte becomes `%XX` in upper case.
+pub fn percent_encode(text: &str) -> String {
+    let mut encoded = String::new();
+    percent_encode_into(text, &mut encoded);
+    encoded
+}
+
+fn percent_encode_into(text: &str, encoded: &mut String) {
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or_default();
+    encoded.reserve(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+}
+
+/// Parameters that belong to the request as such, not to an operation.
+pub const PUBLIC: &[&str] = &[
+    "Action",
+    "Version",
+    "Format",
+    "AccessKeyId",
+    "Signature",
+    "SignatureMethod",
+    "SignatureVersion",
+    "SignatureType",
+    "SignatureNonce",
+    "Timestamp",
+    "SecurityToken",
+    "STSToken",
+    "BearerToken",
+    "RegionId",
+];
+
+/// Parameters of older RPC products with which a caller speaks for another account, or claims properties of its own
+/// connection. Nobody may claim them here.
+pub const CLAIMS: &[&str] =
+    &["OwnerId", "OwnerAccount", "ResourceOwnerId", "ResourceOwnerAccount", "SourceIp", "SecureTransport"];
+
+/// Parameters of KMS operations that carry a decision or its subject.
+const OPERATION_PARAMETERS: &[&str] = &[
+    "KeyId",
+    "KeyVersionId",
+    "CiphertextBlob",
+    "Plaintext",
+    "EncryptionContext",
+    "SourceKeyId",
+    "SourceKeyVersionId",
+    "SourceEncryptionAlgorithm",
+    "SourceEncryptionContext",
+    "DestinationKeyId",
+    "DestinationEncryptionContext",
+    "AliasName",
+    "SecretName",
+    "SecretData",
+    "SecretDataType",
+    "SecretType",
+    "VersionId",
+    "VersionStage",
+    "VersionStages",
+    "MoveToVersion",
+    "RemoveFromVersion",
+    "EncryptionKeyId",
+    "DKMSInstanceId",
+    "Policy",
+    "PolicyName",
+    "ProtectedResourceArn",
+    "ResourceId",
+    "ResourceType",
+    "Tags",
+    "TagKeys",
+    "Description",
+    "KeySpec",
+    "KeyUsage",
+    "Origin",
+    "ProtectionLevel",
+    "NumberOfBytes",
+    "PageNumber",
+    "PageSize",
+    "Filters",
+    "PendingWindowInDays",
+    "Algorithm",
+    "Digest",
+    "Value",
+    "PublicKeyBlob",
+    "WrappingKeySpec",
+    "WrappingAlgorithm",
+    "DryRun",
+    "Recipient",
+    "ForceDeleteWithoutRecovery",
+    "RecoveryWindowInDays",
+    "EnableAutomaticRotation",
+    "RotationInterval",
+    "ExtendedConfig",
+    "FetchTags",
+    "FetchExtendedConfig",
+    "IncludeDeprecated",
+    "CertificateId",
+    "KmsInstanceId",
+    "EncryptedKeyMaterial",
+    "ImportToken",
+    "KeyMaterialExpireUnix",
+    "EnableDeletionProtection",
+    "Name",
+    "NextToken",
+];
+
+fn known_names() -> impl Iterator<Item = &'static &'static str> {
+    PUBLIC.iter().chain(CLAIMS).chain(OPERATION_PARAMETERS)
+}
+
+/// Whether every parameter that the operations table names is known here.
+#[cfg(test)]
+fn unknown_parameters_of(operation: &super::Operation) -> Vec<&'static str> {
+    use super::{Authorization, On};
+    let Authorization::Needs(needs) = operation.authorization else { return Vec::new() };
+    let named = needs.iter().flat_map(|need| match need.on {
+        On::Key(name)
+        | On::KeyIfGiven(name)
+        | On::KeyOfCiphertext(name)
+        | On::Alias(name)
+        | On::KeyOfAlias(name)
+        | On::Secret(name)
+        | On::KeyOfSecret(name) => vec![name],
+        On::KeyInEither(first, second) | On::KeyOrCiphertext(first, second) | On::KeyOrSecret(first, second) => {
+            vec![first, second]
+        }
+        On::Batch | On::Container(_) | On::Anything => vec![],
+    });
+    named.filter(|name| !OPERATION_PARAMETERS.contains(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn values_are_decoded_once() {
+        for (encoded, value) in [
+            ("a=b+c%2Bd", "b c+d"),
+            ("a=%2541", "%41"),
+            ("a=", ""),
+            ("a=x=y", "x=y"),
+            ("a=*~'()!/:@$,?", "*~'()!/:@$,?"),
+            ("a=%E9%A1%B9", "项"),
+            ("a=%3b", ";"),
+        ] {
+            assert_eq!(Params::decode(encoded).unwrap().get("a"), Some(value), "{encoded}");
+        }
+        assert_eq!(Params::decode("").unwrap(), Params::default());
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for encoded in [
+            "a",
+            "a=1&",
+            "&a=1",
+            "a=1&&b=2",
+            "=1",
+            "a=1&a=1",
+            "a=1&a=2",
+            "%41ction=x",
+            "A+b=1",
+            "a[]=1",
+            "a.=1",
+            "a=%",
+            "a=%4",
+            "a=%G1",
+            "a=%u0041",
+            "a=%C0%AF",
+            "a=%ED%A0%80",
+            "a=%00",
+            "a=1;b=2",
+            "é=1",
+        ] {
+            assert!(Params::decode(encoded).is_err(), "{encoded}");
+        }
+        let (query, form) = (Params::decode("a=1&b=2").unwrap(), Params::decode("b=2").unwrap());
+        assert!(query.merge(&form).is_err());
+    }
+
+    #[test]
+    fn look_alikes_of_known_names_are_refused() {
+        for (encoded, fine) in [("KeyId=1", true), ("keyid=1", false), ("ACTION=1", false), ("NewThing=1", true)] {
+            assert_eq!(Params::decode(encoded).unwrap().refuse_look_alikes().is_ok(), fine, "{encoded}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_parameters_is_bounded() {
+        let many = |count: usize| (0..count).map(|n| format!("p{n}=1")).collect::<Vec<_>>().join("&");
+        assert!(Params::decode(&many(PARAMETERS_MAX)).is_ok());
+        assert!(Params::decode(&many(PARAMETERS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn values_do_not_print() {
+        assert_eq!(format!("{:?}", Params::decode("Plaintext=hush").unwrap()), r#"["Plaintext"]"#);
+    }
+
+    #[test]
+    fn every_parameter_in_the_operations_table_is_known() {
+        for operation in super::super::OPERATIONS {
+            assert_eq!(unknown_parameters_of(operation), Vec::<&str>::new(), "{}", operation.name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_reverses_encoding(value in "\\PC*") {
+            let encoded = format!("a={}", percent_encode(&value));
+            let decoded = Params::decode(&encoded).unwrap();
+            prop_assert_eq!(decoded.get("a"), Some(value.as_str()));
+        }
+
+        #[test]
+        fn no_text_makes_decoding_panic(text in "\\PC*") {
+            let _ = Params::decode(&text);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A request: read once, into one meaning, or refused.
+//!
+//! The bytes that are judged must be the bytes that KMS will act on. Whatever two parsers could read differently is
+//! therefore refused here, before anybody asks who is calling: unusual methods and paths, repeated headers, bodies that
+//! are no forms, actions and versions that contradict each other, claims about the connection. What is accepted is
+//! exactly what the official clients send.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+
+use super::API_VERSION;
+use super::answer::Format;
+use super::error::{ErrorCode, KmsError};
+use super::operations::{OPERATIONS, Operation};
+use super::params::{CLAIMS, PUBLIC, Params};
+use super::scheme::Scheme;
+
+/// A request as it came over the wire, whole.
+#[derive(Clone, Copy)]
+pub struct RawRequest<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The request target, unchanged.
+    pub target: &'a str,
+    /// The headers, repetitions included.
+    pub headers: &'a HeaderMap,
+    /// The body, without its framing.
+    pub body: &'a [u8],
+    /// Who is at the other end of the socket.
+    pub peer: Option<IpAddr>,
+}
+
+/// What is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// An operation of the table.
+    Known(&'static Operation),
+    /// An operation that the table does not have: letters and digits, at most 64.
+    Unknown(String),
+}
+
+impl Call {
+    /// The operation's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Known(operation) => operation.name,
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
+/// A request with its one meaning.
+#[derive(Debug, Clone)]
+pub struct KmsRequest {
+    /// What is called.
+    pub call: Call,
+    /// The operation's own parameters; public ones such as `Action` and `Timestamp` are not among them.
+    pub params: Params,
+    /// The region which the client believes to talk to.
+    pub region: Option<String>,
+    /// In which format it wants the answer.
+    pub format: Format,
+    /// How it is signed; not verified yet.
+    pub scheme: Scheme,
+}
+
+impl KmsRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// A refusal in KMS's own words when the request is malformed, or could be read in more than one way.
+    pub fn parse(raw: &RawRequest<'_>) -> Result<Self, KmsError> {
+        if !matches!(raw.method, "GET" | "POST") {
+            return Err(ErrorCode::UnsupportedHttpMethod.into());
+        }
+        refuse_ambiguous_headers(raw.headers)?;
+        let query = Params::decode(query_of(raw)?)?;
+        let form = form_of(raw)?;
+        let all = query.clone().merge(&form)?;
+        all.refuse_look_alikes()?;
+        refuse_claims(raw.headers, &all)?;
+        let scheme = Scheme::parse(raw.headers, &query, &form, !raw.body.is_empty())?;
+        let call = call_of(raw.headers, &all, &scheme)?;
+        check_version(raw.headers, &all)?;
+        Ok(Self {
+            call,
+            params: all.filtered(|name| !PUBLIC.contains(&name)),
+            region: all.get("RegionId").map(str::to_owned),
+            format: Format::requested(raw),
+            scheme,
+        })
+    }
+}
+
+/// The value of a header that may be there once. Space around the value is not part of it.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, KmsError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => {
+            let value = std::str::from_utf8(value.as_bytes()).map_err(|_| refused_header(name))?;
+            Ok(Some(value.trim_matches([' ', '\t'])))
+        }
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(refused_header(name)),
+    }
+}
+
+pub(super) fn required_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, KmsError> {
+    header(headers, name)?.ok_or_else(|| KmsError::missing_parameter(name))
+}
+
+fn refused_header(name: &str) -> KmsError {
+    KmsError::new(ErrorCode::InvalidParameter, format!("The header \"{name}\" is repeated or not valid."))
+}
+
+/// Headers on which a decision or its execution can depend may be there once only; a few may not be there at all.
+fn refuse_ambiguous_headers(headers: &HeaderMap) -> Result<(), KmsError> {
+    const ONCE: &[&str] = &["authorization", "host", "content-type", "content-length", "date"];
+    const NEVER: &[&str] = &["content-encoding", "upgrade"];
+    for name in headers.keys().map(http::HeaderName::as_str) {
+        let once = ONCE.contains(&name) || name.starts_with("x-acs-") || name.starts_with("x-kms-");
+        if once {
+            header(headers, name)?;
+        }
+        // Some servers take `x_acs_action` for `x-acs-action`.
+        if NEVER.contains(&name) || name.contains('_') {
+            return Err(refused_header(name));
+        }
+    }
+    Ok(())
+}
+
+/// The query of a target whose path is `/`. In HTTP-proxy mode the target is absolute; then its authority is the Host.
+fn query_of<'a>(raw: &RawRequest<'a>) -> Result<&'a str, KmsError> {
+    let not_found = || KmsError::from(ErrorCode::ApiNotFound);
+    let absolute = raw.target.strip_prefix("http://").or_else(|| raw.target.strip_prefix("https://"));
+    let origin = match absolute {
+        None => raw.target,
+        Some(rest) => {
+            let slash = rest.find('/').ok_or_else(not_found)?;
+            let (authority, origin) = rest.split_at(slash);
+            if header(raw.headers, "host")? != Some(authority) {
+                return Err(refused_header("host"));
+            }
+            origin
+        }
+    };
+    let query = origin.strip_prefix('/').ok_or_else(not_found)?;
+    match query.strip_prefix('?') {
+        _ if raw.target.contains('#') => Err(not_found()),
+        Some(query) => Ok(query),
+        None if query.is_empty() => Ok(query),
+        None => Err(not_found()),
+    }
+}
+
+/// The parameters of a form body. An empty body has none, whatever its content type says.
+fn form_of(raw: &RawRequest<'_>) -> Result<Params, KmsError> {
+    if raw.body.is_empty() {
+        return Ok(Params::default());
+    }
+    let content_type = header(raw.headers, "content-type")?.unwrap_or_default();
+    let body = std::str::from_utf8(raw.body).ok().filter(|_| raw.method == "POST" && is_form(content_type));
+    let Some(body) = body else {
+        let message = "A request body must be a form: POST with content type application/x-www-form-urlencoded.";
+        return Err(KmsError::new(ErrorCode::ParseRequestParameter, message));
+    };
+    Params::decode(body)
+}
+
+fn is_form(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        && parts.all(|part| part.eq_ignore_ascii_case("charset=utf-8"))
+}
+
+/// Nobody may state his own source address, or act for another account.
+fn refuse_claims(headers: &HeaderMap, params: &Params) -> Result<(), KmsError> {
+    const CLAIM_HEADERS: &[&str] = &["x-acs-proxy-source-ip", "x-acs-proxy-secure-transport"];
+    let claim = CLAIMS.iter().find(|name| params.get(name).is_some());
+    let claim = claim.or_else(|| CLAIM_HEADERS.iter().find(|name| headers.contains_key(**name)));
+    match claim {
+        Some(name) => Err(KmsError::invalid_parameter_because(name, "a caller may not state this itself")),
+        None => Ok(()),
+    }
+}
+
+/// In V1 the signed parameter `Action` counts, and the header, where there is one, may differ in the case of its first
+/// letter (as `@alicloud/pop-core` sends it). In V3 the header counts, and a parameter must be equal.
+fn call_of(headers: &HeaderMap, params: &Params, scheme: &Scheme) -> Result<Call, KmsError> {
+    let contradiction = || KmsError::invalid_parameter_because("Action", "it contradicts the header x-acs-action");
+    let from_header = header(headers, "x-acs-action")?;
+    let name = match scheme {
+        Scheme::Rpc(_) => {
+            let action = params.require("Action")?;
+            if from_header.is_some_and(|header| !same_but_for_first_case(header, action)) {
+                return Err(contradiction());
+            }
+            action
+        }
+        Scheme::Acs(_) => {
+            let action = from_header.ok_or_else(|| KmsError::missing_parameter("x-acs-action"))?;
+            if params.get("Action").is_some_and(|parameter| parameter != action) {
+                return Err(contradiction());
+            }
+            action
+        }
+    };
+    if let Some(operation) = Operation::find(name) {
+        return Ok(Call::Known(operation));
+    }
+    // A known name in another case may be that operation to KMS; judged as unknown it would escape its key's policy.
+    let looks_known = OPERATIONS.iter().any(|operation| operation.name.eq_ignore_ascii_case(name));
+    let legal = !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if looks_known || !legal {
+        return Err(ErrorCode::ApiNotFound.into());
+    }
+    Ok(Call::Unknown(name.to_owned()))
+}
+
+fn same_but_for_first_case(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    one.len() == other.len()
+        && one.iter().zip(other).enumerate().all(|(index, (a, b))| a == b || (index == 0 && a.eq_ignore_ascii_case(b)))
+}
+
+/// Every copy of the version must be the one there is, and one must be there.
+fn check_version(headers: &HeaderMap, params: &Params) -> Result<(), KmsError> {
+    let copies = [params.get("Version"), header(headers, "x-acs-version")?];
+    if copies.iter().all(Option::is_none) {
+        return Err(KmsError::missing_parameter("Version"));
+    }
+    if copies.into_iter().flatten().any(|version| version != API_VERSION) {
+        return Err(ErrorCode::NoSuchVersion.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

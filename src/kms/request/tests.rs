@@ -1,0 +1,171 @@
+//! One row for each way in which a request could mean two things.
+
+use super::*;
+
+/// A signed V1 request in its parts; the signature is not verified here.
+const V1: &str = "Action=Encrypt&Version=2016-01-20&Format=JSON&AccessKeyId=LTAI1&SignatureMethod=HMAC-SHA1&\
+    SignatureVersion=1.0&SignatureNonce=n1&Timestamp=2026-01-02T03:04:05Z&Signature=c2ln&KeyId=key-1";
+
+const V3: &[(&str, &str)] = &[
+    ("host", "127.0.0.1:7480"),
+    ("x-acs-action", "Encrypt"),
+    ("x-acs-version", "2016-01-20"),
+    ("x-acs-date", "2026-01-02T03:04:05Z"),
+    ("x-acs-signature-nonce", "n1"),
+    ("x-acs-content-sha256", "00"),
+    (
+        "authorization",
+        "ACS3-HMAC-SHA256 Credential=LTAI1,SignedHeaders=host;x-acs-action;x-acs-content-sha256;\
+        x-acs-date;x-acs-signature-nonce;x-acs-version,Signature=00",
+    ),
+];
+
+fn parse(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Result<KmsRequest, String> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    let raw = RawRequest { method, target, headers: &map, body: body.as_bytes(), peer: None };
+    KmsRequest::parse(&raw).map_err(|error| format!("{}: {}", error.code.as_str(), error.message))
+}
+
+fn v1(target: &str, headers: &[(&str, &str)]) -> Result<KmsRequest, String> {
+    parse("POST", target, headers, "")
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+#[test]
+fn both_schemes_give_the_same_meaning() {
+    let one = v1(&format!("/?{V1}"), &[]).unwrap();
+    let other = parse("POST", "/?KeyId=key-1", V3, "").unwrap();
+    assert_eq!((one.call.name(), &one.params), ("Encrypt", &other.params));
+    assert_eq!(one.params.iter().collect::<Vec<_>>(), [("KeyId", "key-1")]);
+    assert_eq!((one.scheme.access_key_id(), other.scheme.access_key_id()), ("LTAI1", "LTAI1"));
+}
+
+#[test]
+fn parameters_may_stand_in_the_query_or_the_form_or_both() {
+    assert!(parse("POST", "/", &[FORM], V1).is_ok());
+    assert!(parse("GET", &format!("/?{V1}"), &[], "").is_ok());
+    let request = parse("POST", &format!("/?{V1}"), &[FORM], "Plaintext=aGk%3D").unwrap();
+    assert_eq!(request.params.get("Plaintext"), Some("aGk="));
+}
+
+#[test]
+fn http_proxy_mode_is_understood() {
+    let target = format!("http://kms.cn-hangzhou.aliyuncs.com/?{V1}");
+    assert!(v1(&target, &[("host", "kms.cn-hangzhou.aliyuncs.com")]).is_ok());
+    assert!(v1(&target, &[("host", "other.example")]).unwrap_err().contains("host"));
+}
+
+#[test]
+fn xml_is_for_those_who_ask_in_v1() {
+    let xml = V1.replace("Format=JSON", "Format=XML");
+    assert_eq!(v1(&format!("/?{xml}"), &[]).unwrap().format, Format::Xml);
+    assert_eq!(parse("POST", "/?Format=XML&KeyId=k", V3, "").unwrap().format, Format::Json);
+}
+
+#[test]
+fn pop_core_may_write_the_action_header_with_a_small_letter() {
+    assert!(v1(&format!("/?{V1}"), &[("x-acs-action", "encrypt")]).is_ok());
+}
+
+/// Case, request, and the code it is refused with.
+#[test]
+fn what_could_mean_two_things_is_refused() {
+    let query = format!("/?{V1}");
+    let with = |extra: &str| format!("/?{V1}&{extra}");
+    let without = |name: &str| {
+        let kept: Vec<&str> = V1.split('&').filter(|piece| !piece.starts_with(name)).collect();
+        format!("/?{}", kept.join("&"))
+    };
+    let no_headers: &[(&str, &str)] = &[];
+    for (method, target, headers, body, code) in [
+        ("PUT", query.clone(), no_headers, "", "UnsupportedHTTPMethod"),
+        ("get", query.clone(), no_headers, "", "UnsupportedHTTPMethod"),
+        ("POST", format!("//?{V1}"), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", format!("/./?{V1}"), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", format!("/%2f?{V1}"), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", format!("?{V1}"), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", format!("{query}#x"), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", "*".into(), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", with("Action=Encrypt"), no_headers, "", "InvalidParameter"),
+        ("POST", with("KeyId=key-2"), no_headers, "", "InvalidParameter"),
+        ("POST", with("keyid=key-2"), no_headers, "", "InvalidParameter"),
+        ("POST", with("SourceIp=10.0.0.1"), no_headers, "", "InvalidParameter"),
+        ("POST", with("OwnerId=2"), no_headers, "", "InvalidParameter"),
+        ("POST", with("x;y=1"), no_headers, "", "ParseRequestParameterException"),
+        ("POST", with("BearerToken=x"), no_headers, "", "IncompleteSignature"),
+        ("POST", query.clone(), &[FORM], "KeyId=key-1", "InvalidParameter"),
+        ("POST", query.clone(), &[], "Plaintext=x", "ParseRequestParameterException"),
+        ("POST", query.clone(), &[("content-type", "application/json")], "{}", "ParseRequestParameterException"),
+        (
+            "POST",
+            query.clone(),
+            &[("content-type", "application/x-www-form-urlencoded; charset=utf-16")],
+            "a=b",
+            "ParseRequestParameterException",
+        ),
+        ("GET", query.clone(), &[FORM], "Plaintext=x", "ParseRequestParameterException"),
+        ("POST", query.clone(), &[("x-acs-action", "Decrypt")], "", "InvalidParameter"),
+        ("POST", query.clone(), &[("x-acs-action", "ENCRYPT")], "", "InvalidParameter"),
+        ("POST", query.clone(), &[("x-acs-version", "2015-01-01")], "", "NoSuchVersion"),
+        ("POST", query.clone(), &[("x-acs-accesskey-id", "LTAI2")], "", "IncompleteSignature"),
+        ("POST", query.clone(), &[("x-acs-security-token", "t")], "", "IncompleteSignature"),
+        ("POST", query.clone(), &[("x-acs-proxy-source-ip", "10.0.0.1")], "", "InvalidParameter"),
+        ("POST", query.clone(), &[("x-acs-bearer-token", "t")], "", "IncompleteSignature"),
+        ("POST", query.clone(), &[("x-acs-action", "Encrypt"), ("x-acs-action", "Encrypt")], "", "InvalidParameter"),
+        ("POST", query.clone(), &[("x_acs_action", "Encrypt")], "", "InvalidParameter"),
+        ("POST", query.clone(), &[("content-encoding", "gzip")], "", "InvalidParameter"),
+        ("POST", query.clone(), V3, "", "IncompleteSignature"),
+        ("POST", query.replace("HMAC-SHA1", "HMAC-MD5"), no_headers, "", "InvalidSignatureMethod"),
+        ("POST", query.replace("SignatureVersion=1.0", "SignatureVersion=2.0"), no_headers, "", "InvalidParameter"),
+        ("POST", query.replace("Action=Encrypt", "Action=encrypt"), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", query.replace("Action=Encrypt", "Action=Encrypt%20"), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", query.replace("2016-01-20", "2016-01-21"), no_headers, "", "NoSuchVersion"),
+        ("POST", without("Action"), no_headers, "", "MissingParameter"),
+        ("POST", without("Version"), no_headers, "", "MissingParameter"),
+        ("POST", without("AccessKeyId"), no_headers, "", "MissingParameter"),
+        ("POST", without("SignatureMethod"), no_headers, "", "InvalidSignatureMethod"),
+        ("POST", without("Signature="), no_headers, "", "IncompleteSignature"),
+        ("POST", "/".into(), no_headers, "", "IncompleteSignature"),
+        ("POST", "/?Action=Decrypt".into(), V3, "", "InvalidParameter"),
+        ("POST", "/?SignatureType=BEARERTOKEN".into(), V3, "", "InvalidSignatureMethod"),
+    ] {
+        let result = parse(method, &target, headers, body).map(|request| request.call.name().to_owned());
+        assert!(
+            result.as_ref().is_err_and(|error| error.starts_with(&format!("{code}:"))),
+            "{method} {target} {headers:?} {body:?}: {result:?}, expected {code}"
+        );
+    }
+}
+
+/// A V3 request with one header replaced, removed (`None`) or added is refused.
+#[test]
+fn v3_headers_must_be_complete_and_signed() {
+    for (name, value, code) in [
+        ("x-acs-action", None, "IncompleteSignature"),
+        ("x-acs-date", None, "IncompleteSignature"),
+        ("x-acs-security-token", Some("t"), "IncompleteSignature"),
+        ("x-acs-anything", Some("t"), "IncompleteSignature"),
+        ("x-acs-version", Some("2015-04-01"), "NoSuchVersion"),
+        ("authorization", Some("ACS3-HMAC-SHA256"), "IncompleteSignature"),
+        ("authorization", Some("ACS3-HMAC-SHA256 Credential=LTAI1,Signature=00"), "IncompleteSignature"),
+        ("authorization", Some("ACS4-HMAC-SHA256 Credential=a,SignedHeaders=b,Signature=c"), "InvalidSignatureMethod"),
+        ("authorization", Some("Bearer abc"), "InvalidSignatureMethod"),
+    ] {
+        let mut headers: Vec<_> = V3.iter().copied().filter(|(header, _)| *header != name).collect();
+        headers.extend(value.map(|value| (name, value)));
+        let result = parse("POST", "/?KeyId=k", &headers, "").map(|_| ());
+        assert!(result.as_ref().is_err_and(|error| error.starts_with(code)), "{name} {value:?}: {result:?}");
+    }
+    let body = parse("POST", "/", &[V3, &[FORM]].concat(), "KeyId=k").map(|_| ());
+    assert!(body.unwrap_err().contains("content-type is not signed"));
+}
+
+#[test]
+fn an_operation_that_is_not_in_the_table_keeps_its_name() {
+    let request = v1(&format!("/?{}", V1.replace("Action=Encrypt", "Action=BrandNewThing")), &[]).unwrap();
+    assert_eq!(request.call, Call::Unknown("BrandNewThing".into()));
+}
