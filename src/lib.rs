@@ -13,3 +13,8 @@ pub mod kms;
 pub mod authn;
 
 pub mod authz;
+
+// ──────────── shells ────────────
+pub mod settings;
+
+pub mod store;

@@ -1,0 +1,313 @@
+//! What the operator wrote in `keyward.toml`, checked once and turned into what the program needs.
+//!
+//! Every mistake is reported, each with its place and what would be right. Defaults stand in this file and are shown in
+//! `config/keyward.toml`. Paths are relative to the folder of the settings file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::policy::AccountPrincipal;
+use crate::source::Problem;
+use crate::source::toml::{self, Section};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: Listen,
+    /// The embedded KMS.
+    pub kms: Kms,
+    /// Policies and identities on disk.
+    pub policies: Policies,
+    /// How policies are read and refusals are answered.
+    pub authorization: Authorization,
+    /// What a client may use up.
+    pub limits: Limits,
+    /// Logs and audit lines.
+    pub log: Log,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// For applications.
+    pub api: SocketAddr,
+    /// For metrics and health.
+    pub admin: SocketAddr,
+}
+
+/// `[kms]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kms {
+    /// The region that is served.
+    pub region: String,
+    /// The account that owns what the seed and the policy folder describe.
+    pub account: String,
+    /// The folder of the embedded KMS's storage.
+    pub data: PathBuf,
+    /// What the embedded KMS holds on its first start.
+    pub seed: Option<PathBuf>,
+}
+
+/// `[policies]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    /// The folder with `keys/`, `secrets/`, `ram/` and `accounts/`.
+    pub directory: PathBuf,
+    /// The directory of callers.
+    pub identities: PathBuf,
+    /// How long files must be quiet before they are read again.
+    pub debounce: Duration,
+    /// How often everything is looked at without an event.
+    pub rescan: Duration,
+}
+
+/// `[authorization]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorization {
+    /// How `acs:ram::ACCOUNT:*` in a key or secret policy is read.
+    pub account_principal: AccountPrincipal,
+    /// Whether answers say which policy refused.
+    pub explain_denials: bool,
+    /// The status of `Forbidden.NoPermission` for every operation; `None` for the documented ones.
+    pub no_permission_status: Option<u16>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body_bytes: usize,
+    /// How long a client may take to send one request.
+    pub request: Duration,
+    /// How many clients may be connected at the same time.
+    pub connections: usize,
+    /// How long running requests may take to end after SIGTERM.
+    pub drain: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Which logs are written, in the notation of `tracing`'s filters.
+    pub level: String,
+    /// How they look.
+    pub format: LogFormat,
+    /// Where audit lines go.
+    pub audit: AuditTarget,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Where audit lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To standard error.
+    Stderr,
+    /// To the end of a file.
+    File(PathBuf),
+}
+
+impl Settings {
+    /// Reads the settings file.
+    ///
+    /// # Errors
+    /// Every problem, each naming the file and the place.
+    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        let name = path.display().to_string();
+        #[expect(clippy::disallowed_methods, reason = "this is where the settings file is read")]
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![Problem::of_file(&name, format!("cannot be read: {error}"))])?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, folder)
+            .map_err(|problems| problems.into_iter().map(|problem| problem.in_file(&name)).collect())
+    }
+
+    /// Reads settings from a text; `folder` is where relative paths begin.
+    ///
+    /// # Errors
+    /// Every problem with its place.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
+        toml::read(text, |root| {
+            let (listen, kms) = (listen(&root.section("listen")), kms(&root.section("kms"), folder));
+            let policies = policies(&root.section("policies"), folder);
+            let authorization = authorization(&root.section("authorization"));
+            let limits = limits(&root.section("limits"));
+            let log = log(&root.section("log"), folder);
+            Some(Self { listen: listen?, kms: kms?, policies: policies?, authorization, limits, log })
+        })
+    }
+}
+
+fn listen(section: &Section<'_>) -> Option<Listen> {
+    let address = |name, default: &'static str| {
+        let parse = |text: &str| {
+            text.parse::<SocketAddr>().map_err(|_| "must be an IP address with a port, such as \"127.0.0.1:7480\"")
+        };
+        match section.parsed(name, parse) {
+            None if section.string(name).is_none() => default.parse().ok(),
+            parsed => parsed,
+        }
+    };
+    let (api, admin) = (address("api", "127.0.0.1:7480"), address("admin", "127.0.0.1:7481"));
+    if !section.boolean("beyond_loopback").unwrap_or(false) {
+        for (name, address) in [("api", api), ("admin", admin)] {
+            if address.is_some_and(|address| !address.ip().is_loopback()) {
+                section.report_at(name, "is reachable from other machines; if you mean it, set beyond_loopback = true");
+            }
+        }
+    }
+    section.finish();
+    Some(Listen { api: api?, admin: admin? })
+}
+
+fn kms(section: &Section<'_>, folder: &Path) -> Option<Kms> {
+    section.require("account", "the account that owns the keys, for example \"1234567890123456\"");
+    let account = section.parsed("account", |text| {
+        let legal = !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if legal { Ok(text.to_owned()) } else { Err("must be an account id, which is digits only") }
+    });
+    let region = match section.string("region") {
+        None => Some("cn-hangzhou".to_owned()),
+        Some(_) => section.parsed("region", |text| {
+            let legal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            if legal { Ok(text.to_owned()) } else { Err("must be a region id such as \"cn-hangzhou\"") }
+        }),
+    };
+    let data = folder.join(section.string("data").unwrap_or("../.keyward"));
+    let seed = section.string("seed").map(|seed| folder.join(seed));
+    section.finish();
+    Some(Kms { region: region?, account: account?, data, seed })
+}
+
+fn policies(section: &Section<'_>, folder: &Path) -> Option<Policies> {
+    section.require("directory", "the folder with keys/, secrets/ and ram/");
+    section.require("identities", "the file that says who may call");
+    let (directory, identities) = (section.string("directory"), section.string("identities"));
+    let debounce = Duration::from_millis(section.integer("debounce_ms", 1..60_001).unwrap_or(100));
+    let rescan = Duration::from_secs(section.integer("rescan_seconds", 1..86_401).unwrap_or(10));
+    section.finish();
+    Some(Policies { directory: folder.join(directory?), identities: folder.join(identities?), debounce, rescan })
+}
+
+fn authorization(section: &Section<'_>) -> Authorization {
+    let account_principal = section.parsed("account_principal", |text| match text {
+        "delegate" => Ok(AccountPrincipal::Delegates),
+        "literal" => Ok(AccountPrincipal::Literal),
+        _ => Err("must be \"delegate\" or \"literal\""),
+    });
+    let status = section.integer("no_permission_status", 400..500);
+    let authorization = Authorization {
+        account_principal: account_principal.unwrap_or_default(),
+        explain_denials: section.boolean("explain_denials").unwrap_or(false),
+        no_permission_status: status.and_then(|status| u16::try_from(status).ok()),
+    };
+    section.finish();
+    authorization
+}
+
+fn limits(section: &Section<'_>) -> Limits {
+    let number = |name, range, default| {
+        section.integer(name, range).and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
+    };
+    let limits = Limits {
+        body_bytes: number("body_bytes", 1024..16_777_217, 262_144),
+        request: Duration::from_secs(section.integer("request_seconds", 1..301).unwrap_or(10)),
+        connections: number("connections", 1..1_000_001, 4096),
+        drain: Duration::from_secs(section.integer("drain_seconds", 0..301).unwrap_or(10)),
+    };
+    section.finish();
+    limits
+}
+
+fn log(section: &Section<'_>, folder: &Path) -> Log {
+    let format = section.parsed("format", |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be \"text\" or \"json\""),
+    });
+    let level = section.parsed("level", |text| {
+        let filter = tracing_subscriber::filter::EnvFilter::try_new(text);
+        filter.map(|_| text.to_owned()).map_err(|error| format!("must be a level such as \"info\": {error}"))
+    });
+    let audit = match section.string("audit") {
+        None | Some("stdout") => AuditTarget::Stdout,
+        Some("stderr") => AuditTarget::Stderr,
+        Some("off") => AuditTarget::Off,
+        Some(file) => AuditTarget::File(folder.join(file)),
+    };
+    section.finish();
+    Log { level: level.unwrap_or_else(|| "info".to_owned()), format: format.unwrap_or(LogFormat::Text), audit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[kms]\naccount = '1'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
+
+    fn problems(text: &str) -> Vec<String> {
+        let problems = Settings::parse(text, Path::new("/etc")).err().unwrap_or_default();
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_not_written_has_its_default() {
+        let settings = Settings::parse(LEAST, Path::new("/etc")).unwrap();
+        assert_eq!(settings.listen.api.to_string(), "127.0.0.1:7480");
+        assert_eq!(settings.policies.directory, Path::new("/etc/p"));
+        assert!(!settings.authorization.explain_denials);
+    }
+
+    /// The shipped file shows every setting, and all but those it marks have the default's value.
+    #[test]
+    fn the_shipped_file_shows_the_defaults() {
+        let shipped = Settings::parse(include_str!("../../config/keyward.toml"), Path::new("config")).unwrap();
+        let least = LEAST.replace("'p'", "'../policies'").replace("i.toml", "identities.toml");
+        let mut defaults = Settings::parse(&least, Path::new("config")).unwrap();
+        defaults.kms.account = shipped.kms.account.clone();
+        defaults.kms.seed = Some("config/seed.toml".into());
+        defaults.authorization.explain_denials = true;
+        assert_eq!(shipped, defaults);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_its_place() {
+        let text = format!(
+            "{LEAST}[listen]\napi = '0.0.0.0:1'\nadmin = 'localhost'\n[limits]\nbody_bytes = 0\nbody = 1\n[log]\nformat = 'xml'\n"
+        );
+        assert_eq!(
+            problems(&text),
+            [
+                "7:7: `listen.api` is reachable from other machines; if you mean it, set beyond_loopback = true",
+                "8:9: `listen.admin` must be an IP address with a port, such as \"127.0.0.1:7480\"",
+                "10:14: `limits.body_bytes` must be a whole number from 1024 to 16777216",
+                "11:1: unknown entry `limits.body`; did you mean `body_bytes`?",
+                "13:10: `log.format` must be \"text\" or \"json\"",
+            ]
+        );
+        assert!(problems(&text.replace("[listen]", "[listen]\nbeyond_loopback = true"))[0].contains("listen.admin"));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let expected = [
+            "1:1: `kms.account` is missing: the account that owns the keys, for example \"1234567890123456\"",
+            "1:1: `policies.directory` is missing: the folder with keys/, secrets/ and ram/",
+            "1:1: `policies.identities` is missing: the file that says who may call",
+        ];
+        assert_eq!(problems(""), expected);
+    }
+}

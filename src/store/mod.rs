@@ -1,0 +1,195 @@
+//! POLICIES ON DISK: files ⇄ the snapshot in force.
+//!
+//! Loads policies and identities, watches them, and swaps in a new [`Snapshot`] when they changed. A file that cannot be
+//! used changes nothing: its last good version stays in force, and log, metrics and readiness say so. Starting with such
+//! a file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
+
+mod files;
+mod load;
+mod watch;
+mod write;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
+pub use watch::Watcher;
+
+use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot};
+use crate::policy::Kind;
+use crate::settings::Settings;
+use crate::source::Problem;
+use load::{FileKey, Loader};
+
+/// The snapshot in force, and the files behind it.
+pub struct Store {
+    current: ArcSwap<Snapshot>,
+    loader: Mutex<Loader>,
+    status: ArcSwap<Status>,
+    root: PathBuf,
+    account: String,
+}
+
+/// How the files and the snapshot stand to each other.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// The generation in force.
+    pub generation: u64,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Key policies in force.
+    pub key_policies: usize,
+    /// Secret policies in force.
+    pub secret_policies: usize,
+    /// RAM policies in force.
+    pub ram_policies: usize,
+    /// Callers that can prove who they are.
+    pub callers: usize,
+    /// Accounts in the directory.
+    pub accounts: usize,
+    /// What is wrong with the files at present; empty when the snapshot is what the files say.
+    pub problems: Vec<Problem>,
+    /// How often changed files were taken.
+    pub reloads_taken: u64,
+    /// How often changed files could not be taken.
+    pub reloads_refused: u64,
+}
+
+/// Why a policy was not stored. The old one stays in force.
+#[derive(Debug)]
+pub enum SetPolicyError {
+    /// The document is no policy.
+    Invalid(Vec<Problem>),
+    /// It could not be written.
+    Io(io::Error),
+}
+
+impl Store {
+    /// Loads everything.
+    ///
+    /// # Errors
+    /// Every problem of every file: at the start there is no last good version to stay with.
+    pub fn open(settings: &Settings, now: Timestamp) -> Result<Self, Vec<Problem>> {
+        let mut loader = Loader::new(&settings.policies, &settings.kms.account);
+        let changes = loader.scan();
+        if !changes.problems.is_empty() {
+            return Err(changes.problems);
+        }
+        let rules = Rules {
+            region: settings.kms.region.clone(),
+            account_principal: settings.authorization.account_principal,
+            explain_denials: settings.authorization.explain_denials,
+            no_permission_status: settings.authorization.no_permission_status,
+        };
+        let snapshot = Snapshot {
+            generation: 1,
+            directory: loader.directory(),
+            policies: Arc::new(loader.table()),
+            index: ResourceIndex::default(),
+            rules: Arc::new(rules),
+        };
+        let status = Status { generation: 1, since: Some(now), ..loader.counts() };
+        Ok(Self {
+            current: ArcSwap::from_pointee(snapshot),
+            status: ArcSwap::from_pointee(status),
+            loader: Mutex::new(loader),
+            root: settings.policies.directory.clone(),
+            account: settings.kms.account.clone(),
+        })
+    }
+
+    /// The snapshot in force. Take it once per request and keep it to the end.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// How files and snapshot stand to each other.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    /// Looks at all files and takes what changed. Returns whether a new generation is in force.
+    pub fn reload(&self, now: Timestamp) -> bool {
+        self.reload_with(&mut self.lock(), now)
+    }
+
+    fn reload_with(&self, loader: &mut Loader, now: Timestamp) -> bool {
+        let changes = loader.scan();
+        let before = self.status();
+        let news = changes.problems != before.problems;
+        if news {
+            changes
+                .problems
+                .iter()
+                .for_each(|problem| tracing::error!(%problem, "cannot be used; the last good version stays"));
+        }
+        let mut status = Status {
+            generation: before.generation,
+            since: before.since,
+            reloads_taken: before.reloads_taken,
+            reloads_refused: before.reloads_refused + u64::from(news && !changes.problems.is_empty()),
+            problems: changes.problems,
+            ..loader.counts()
+        };
+        if changes.changed {
+            status.generation += 1;
+            status.since = Some(now);
+            status.reloads_taken += 1;
+            self.publish(status.generation, loader.table(), loader);
+            tracing::info!(generation = status.generation, "policies and identities reloaded");
+        }
+        self.status.store(Arc::new(status));
+        changes.changed
+    }
+
+    fn publish(&self, generation: u64, policies: PolicyTable, loader: &Loader) {
+        let (policies, directory) = (Arc::new(policies), loader.directory());
+        self.current.rcu(|old| Snapshot {
+            generation,
+            directory: directory.clone(),
+            policies: policies.clone(),
+            ..(**old).clone()
+        });
+    }
+
+    /// Publishes what names stand for; policies stay as they are.
+    pub fn publish_index(&self, index: ResourceIndex) {
+        self.current.rcu(|old| Snapshot { index: index.clone(), ..(**old).clone() });
+    }
+
+    /// The text of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
+    pub fn policy_text(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
+        self.lock().text(&FileKey::new(kind, account, name))
+    }
+
+    /// Stores the policy of a key or secret: on disk, durably, and then in force. Readers see the old or the new file,
+    /// never a part.
+    ///
+    /// # Errors
+    /// The document is no policy, or cannot be written; then nothing changed.
+    pub fn set_policy(&self, kind: Kind, account: &str, name: &str, text: &str) -> Result<(), SetPolicyError> {
+        let key = FileKey::new(kind, account, name);
+        let path = key.path(&self.root, &self.account);
+        crate::policy::Policy::parse(kind, name, text).map_err(SetPolicyError::Invalid)?;
+        let mut loader = self.lock();
+        write::replace(&path, text).map_err(SetPolicyError::Io)?;
+        self.reload_with(&mut loader, now());
+        Ok(())
+    }
+
+    /// A panic while the lock was held leaves the loader usable: every scan starts from the files.
+    fn lock(&self) -> MutexGuard<'_, Loader> {
+        self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time of a reload is reported, and decides nothing")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests;

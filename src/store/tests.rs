@@ -1,0 +1,220 @@
+//! The store on real folders: loading, reloading, last good versions, writing.
+
+#![expect(clippy::disallowed_methods, reason = "tests write the files that the store reads")]
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const IDENTITIES: &str = "[accounts.1.users.alice]\npolicies = ['Use']\naccess_keys = [{ id = 'K', secret = 's' }]\n";
+
+struct House {
+    folder: TempDir,
+    settings: Settings,
+}
+
+fn ram(action: &str) -> String {
+    format!(r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#)
+}
+
+fn key(action: &str) -> String {
+    let principal = r#"{"RAM":"acs:ram::1:root"}"#;
+    format!(
+        r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Principal":{principal},"Action":"{action}","Resource":"*"}}]}}"#
+    )
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let text = "[kms]\naccount = '1'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
+        let settings = Settings::parse(text, folder.path()).unwrap();
+        let house = Self { folder, settings };
+        house.write("i.toml", IDENTITIES);
+        house.write("p/ram/Use.json", &ram("kms:Encrypt"));
+        house.write("p/keys/key-1.json", &key("kms:Encrypt"));
+        house
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.folder.path().join(name)).unwrap();
+    }
+
+    fn open(&self) -> Store {
+        Store::open(&self.settings, now()).map_err(|problems| self.shown(&problems)).unwrap()
+    }
+
+    fn shown(&self, problems: &[Problem]) -> Vec<String> {
+        let prefix = format!("{}/", self.folder.path().display());
+        problems.iter().map(|problem| problem.to_string().replace(&prefix, "")).collect()
+    }
+}
+
+/// Whether alice's first RAM policy allows this action.
+fn alice_may(store: &Store, action: &str) -> bool {
+    let snapshot = store.current();
+    let policies = snapshot.policies.of_member(1);
+    policies.iter().any(|policy| policy.statements[0].actions.include(action))
+}
+
+#[test]
+fn everything_is_loaded() {
+    let house = House::new();
+    house.write("p/secrets/app%2Fdb.json", &key("kms:GetSecretValue"));
+    house.write("p/accounts/2/keys/key-2.json", &key("kms:Encrypt"));
+    house.write("p/keys/.hidden.json", "not a policy");
+    house.write("p/keys/key-1.json~", "not a policy");
+    let store = house.open();
+    let status = store.status();
+    assert_eq!((status.key_policies, status.secret_policies, status.ram_policies), (2, 1, 1));
+    assert_eq!((status.callers, status.accounts, status.generation), (1, 1, 1));
+    assert!(alice_may(&store, "kms:Encrypt"));
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(key("kms:Encrypt").as_str()));
+    assert_eq!(store.policy_text(Kind::Secret, "1", "app/db").as_deref(), Some(key("kms:GetSecretValue").as_str()));
+}
+
+#[test]
+fn a_start_with_mistakes_fails_and_names_all_of_them() {
+    let house = House::new();
+    house.write("p/keys/key-1.json", "{");
+    house.write("p/keys/readme.txt", "hello");
+    house.write("p/key/key-2.json", &key("kms:*"));
+    house.write("p/ram/Use.json", &ram("Encrypt"));
+    house.write("i.toml", &IDENTITIES.replace("'Use'", "'Use', 'Gone'"));
+    let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
+    let expected = [
+        "i.toml:2:13: RAM policy `Use` of acs:ram::1:user/alice cannot be used: p/ram/Use.json",
+        "i.toml:2:20: RAM policy `Gone` of acs:ram::1:user/alice is not there: p/ram/Gone.json",
+        "p/key: is not part of the layout: keys/, secrets/, ram/, accounts/, cases/, resources.toml",
+        "p/keys/key-1.json:1:1: is not JSON: EOF while parsing an object",
+        "p/keys/readme.txt: is no policy: names of policies end in .json",
+        "p/ram/Use.json:1:56: action `Encrypt` is of no known form; write for example \"kms:Encrypt\", \"kms:*\" or \"*\"",
+    ];
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn an_edit_makes_a_new_generation_and_nothing_else_does() {
+    let house = House::new();
+    let store = house.open();
+    assert!(!store.reload(now()));
+    house.write("p/ram/Use.json", &ram("kms:Encrypt"));
+    assert!(!store.reload(now()), "the same text again is no change");
+    house.write("p/ram/Use.json", &ram("kms:Decrypt"));
+    assert!(store.reload(now()));
+    assert!(alice_may(&store, "kms:Decrypt") && !alice_may(&store, "kms:Encrypt"));
+    house.remove("p/keys/key-1.json");
+    assert!(store.reload(now()));
+    assert_eq!((store.status().key_policies, store.current().generation), (0, 3));
+}
+
+#[test]
+fn a_bad_edit_keeps_the_last_good_version_of_that_file_only() {
+    let house = House::new();
+    let store = house.open();
+    house.write("p/ram/Use.json", "{");
+    house.write("p/keys/key-2.json", &key("kms:*"));
+    assert!(store.reload(now()), "the good file is taken");
+    assert!(alice_may(&store, "kms:Encrypt"));
+    assert_eq!(house.shown(&store.status().problems), ["p/ram/Use.json:1:1: is not JSON: EOF while parsing an object"]);
+    assert_eq!((store.status().key_policies, store.status().reloads_refused), (2, 1));
+    store.reload(now());
+    assert_eq!(store.status().reloads_refused, 1, "the same mistake is counted once");
+    house.write("p/ram/Use.json", &ram("kms:Decrypt"));
+    assert!(store.reload(now()));
+    assert!(alice_may(&store, "kms:Decrypt"));
+    assert_eq!(store.status().problems, []);
+}
+
+#[test]
+fn a_policy_that_is_still_attached_does_not_vanish() {
+    let house = House::new();
+    let store = house.open();
+    house.remove("p/ram/Use.json");
+    assert!(!store.reload(now()));
+    assert!(alice_may(&store, "kms:Encrypt"));
+    let expected =
+        "p/ram/Use.json: was removed, but is still attached to acs:ram::1:user/alice; its last version stays in force";
+    assert_eq!(house.shown(&store.status().problems), [expected]);
+    house.write("i.toml", &IDENTITIES.replace("'Use'", ""));
+    assert!(store.reload(now()));
+    store.reload(now());
+    assert_eq!(store.status().problems, [], "nobody has it any more");
+}
+
+#[test]
+fn a_bad_directory_and_a_missing_folder_change_nothing() {
+    let house = House::new();
+    let store = house.open();
+    house.write("i.toml", "[accounts.1.users.alice]\npolicies = ['Gone']");
+    fs::rename(house.folder.path().join("p"), house.folder.path().join("q")).unwrap();
+    assert!(!store.reload(now()));
+    assert!(alice_may(&store, "kms:Encrypt"));
+    assert_eq!(store.status().problems.len(), 2);
+    assert!(store.current().directory.access_key("K").is_some());
+}
+
+#[test]
+fn links_stay_inside_the_folder() {
+    let house = House::new();
+    house.write("outside.json", &key("kms:*"));
+    house.write("p/..data/key-3.json", &key("kms:*"));
+    let keys = house.folder.path().join("p/keys");
+    std::os::unix::fs::symlink("../../outside.json", keys.join("key-2.json")).unwrap();
+    std::os::unix::fs::symlink("../..data/key-3.json", keys.join("key-3.json")).unwrap();
+    let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
+    assert_eq!(problems, ["p/keys/key-2.json: is a link that leads out of the policy folder"]);
+}
+
+#[test]
+fn a_policy_that_is_set_is_on_disk_and_in_force() {
+    let house = House::new();
+    let store = house.open();
+    for (kind, account, name, file) in [
+        (Kind::Key, "1", "key-1", "p/keys/key-1.json"),
+        (Kind::Secret, "1", "app/db", "p/secrets/app%2Fdb.json"),
+        (Kind::Key, "2", "key-9", "p/accounts/2/keys/key-9.json"),
+    ] {
+        let text = key("kms:DescribeKey");
+        let before = store.current().generation;
+        store.set_policy(kind, account, name, &text).unwrap();
+        assert_eq!(fs::read_to_string(house.folder.path().join(file)).unwrap(), text);
+        assert_eq!(store.policy_text(kind, account, name).as_deref(), Some(text.as_str()));
+        assert_eq!(store.current().generation, before + 1);
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_stored_changes_nothing() {
+    let house = House::new();
+    let store = house.open();
+    let before = fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap();
+    assert!(matches!(store.set_policy(Kind::Key, "1", "key-1", "{}"), Err(SetPolicyError::Invalid(_))));
+    // A file stands where a folder is needed.
+    house.write("p/accounts/3/keys", "");
+    assert!(matches!(store.set_policy(Kind::Key, "3", "key-1", &key("kms:*")), Err(SetPolicyError::Io(_))));
+    assert_eq!(fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap(), before);
+    assert_eq!(store.current().generation, 1);
+}
+
+#[test]
+fn secrets_may_be_kept_in_a_file_that_changes() {
+    let house = House::new();
+    house.write("alice.secret", "one\n");
+    house.write("i.toml", &IDENTITIES.replace("secret = 's'", "secret_file = 'alice.secret'"));
+    let store = house.open();
+    assert!(!store.reload(now()));
+    house.write("alice.secret", "two\n");
+    assert!(store.reload(now()));
+    let snapshot = store.current();
+    let (_, key) = snapshot.directory.access_key("K").unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&key.secret), "two");
+}
