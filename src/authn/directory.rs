@@ -191,6 +191,9 @@ impl Builder<'_> {
             if id.is_empty() || id.len() > 128 || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
                 key.report_at("id", "must be 1 to 128 printable characters");
             }
+            if id.starts_with("STS.") {
+                key.report_at("id", "is a session's: it is worth nothing without its token, and has no place here");
+            }
             let access_key = AccessKey { secret, active, member };
             if self.directory.access_keys.insert(id.to_owned(), access_key).is_some() {
                 key.report_at("id", format!("`{id}` belongs to two callers"));
@@ -267,7 +270,7 @@ mod tests {
         let problems = parse(
             "[accounts.x]\n[accounts.1.users.alice]\npolicy = []\ngroups = ['dev']\n\
              access_keys = [{ id = 'K1' }, { id = 'K2', secret = 's' }, { id = 'K2', secret = 't' },\n\
-             { id = 'K3', secret_file = 'bad' }]\n[accounts.1.roles.'a b']",
+             { id = 'K3', secret_file = 'bad' }, { id = 'STS.x', secret = 's' }]\n[accounts.1.roles.'a b']",
         )
         .err()
         .unwrap();
@@ -278,6 +281,8 @@ mod tests {
             "5:16: an access key has exactly one of `secret`, `secret_file` and `secret_env`, and not empty",
             "5:67: `accounts.1.users.alice.access_keys.id` `K2` belongs to two callers",
             "6:28: `accounts.1.users.alice.access_keys.secret_file` cannot be used: there is no such file",
+            "6:44: `accounts.1.users.alice.access_keys.id` is a session's: it is worth nothing without its token, and has \
+             no place here",
             "7:19: role name `a b` may have 1 to 64 characters from A-Z a-z 0-9 . _ -",
         ];
         assert_eq!(problems, expected);

@@ -121,10 +121,7 @@ impl Resolver<'_> {
             },
             On::KeyInEither(one, other) => of_targets(vec![self.key(self.either(one, other)?)?]),
             On::KeyOfCiphertext(name) => of_targets(vec![self.key_of_ciphertext(name)?]),
-            On::KeyOrCiphertext(key, ciphertext) => match self.given(key) {
-                Some(_) => of_targets(vec![self.key(key)?]),
-                None => of_targets(vec![self.key_of_ciphertext(ciphertext)?]),
-            },
+            On::KeyOrCiphertext(key, ciphertext) => of_targets(vec![self.key_or_ciphertext(key, ciphertext)?]),
             On::Alias(name) => of_targets(vec![self.alias(name)?]),
             On::KeyOfAlias(name) => of_targets(self.key_of_alias(name)?.into_iter().collect()),
             On::Secret(name) => of_targets(vec![self.secret(name)?]),
@@ -158,9 +155,15 @@ impl Resolver<'_> {
         self.key_named(self.params.require(name)?).ok_or_else(|| KmsError::invalid_parameter(name))
     }
 
+    /// Where something is. Another region's is not served here: judged under that name, it would escape the statements
+    /// that name this region, and be executed all the same.
+    fn address<'n>(&'n self, given: Option<Address<'n>>) -> Option<Address<'n>> {
+        given.map_or(Some(self.here), |address| (address.region == self.here.region).then_some(address))
+    }
+
     fn key_named(&self, text: &str) -> Option<Target> {
         let (address, key) = KeyRef::parse(text)?;
-        let address = address.unwrap_or(self.here);
+        let address = self.address(address)?;
         Some(match key {
             KeyRef::Id(id) => Target::Key(Owned::new(address, id)),
             KeyRef::Alias(alias) => match self.snapshot.index.key_of_alias(address.account, &alias) {
@@ -177,6 +180,14 @@ impl Resolver<'_> {
             Some((account, id)) => Target::Key(Owned::new(Address { account, ..self.here }, id.clone())),
             None => Target::UnknownCiphertext,
         })
+    }
+
+    /// A caller may name any key beside a ciphertext; the one that is known to have made it counts.
+    fn key_or_ciphertext(&self, key: &str, ciphertext: &str) -> Result<Target, KmsError> {
+        match self.key_of_ciphertext(ciphertext)? {
+            Target::UnknownCiphertext if self.given(key).is_some() => self.key(key),
+            made_by => Ok(made_by),
+        }
     }
 
     fn alias_name(&self, name: &str) -> Result<AliasName, KmsError> {
@@ -199,7 +210,7 @@ impl Resolver<'_> {
 
     fn secret_named(&self, text: &str) -> Option<Target> {
         let (address, secret) = SecretRef::parse(text)?;
-        Some(Target::Secret(Owned::new(address.unwrap_or(self.here), secret)))
+        Some(Target::Secret(Owned::new(self.address(address)?, secret)))
     }
 
     fn key_of_secret(&self, name: &str) -> Result<Option<Target>, KmsError> {

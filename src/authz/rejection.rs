@@ -123,10 +123,10 @@ fn detail(caller: &Principal, permission: &Permission, refusal: &Refusal<'_>) ->
         ("AuthPrincipalDisplayName", name),
         ("NoPermissionType", if statement.is_some() { "ExplicitDeny" } else { "ImplicitDeny" }.to_owned()),
         ("PolicyType", policy_type.to_owned()),
-        ("Policy", statement.map(ToString::to_string).unwrap_or_default()),
         ("Reason", explanation(caller, permission, refusal)),
     ];
-    members.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+    let deciding = statement.map(|statement| ("Policy", statement.to_string()));
+    members.into_iter().chain(deciding).map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
 }
 
 /// One sentence for a person who wants to know what to change.

@@ -46,7 +46,8 @@ pub enum On {
     KeyInEither(&'static str, &'static str),
     /// The key that made this ciphertext.
     KeyOfCiphertext(&'static str),
-    /// The key which the first parameter names; where it is not given, the one that made the second's ciphertext.
+    /// The key that made the ciphertext in the second parameter; where none is known to have made it, the one which the
+    /// first parameter names, if it is given.
     KeyOrCiphertext(&'static str, &'static str),
     /// The alias that this parameter names.
     Alias(&'static str),

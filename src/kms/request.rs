@@ -12,7 +12,7 @@ use http::HeaderMap;
 use super::API_VERSION;
 use super::answer::Format;
 use super::error::{ErrorCode, KmsError};
-use super::operations::{OPERATIONS, Operation};
+use super::operations::{Effect, OPERATIONS, Operation};
 use super::params::{CLAIMS, PUBLIC, Params};
 use super::scheme::Scheme;
 
@@ -46,6 +46,14 @@ impl Call {
         match self {
             Self::Known(operation) => operation.name,
             Self::Unknown(name) => name,
+        }
+    }
+
+    /// What executing it does; an unknown operation may do anything.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Known(operation) => operation.effect,
+            Self::Unknown(_) => Effect::Write,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! official client sends is refused: a verifier that looks at one copy while KMS acts on another is bypassed. Sources:
 //! KMS "Request signatures" (V1), OpenAPI "Signature method V3", and what the official clients send.
 
+use std::fmt;
+
 use http::HeaderMap;
 
 use super::error::{ErrorCode, KmsError};
@@ -23,7 +25,7 @@ pub enum Scheme {
 }
 
 /// The parts of a V1 signature (`SignatureVersion=1.0`, `HMAC-SHA1`). It covers the method and all parameters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RpcSignature {
     /// Who says to have signed.
     pub access_key_id: String,
@@ -41,7 +43,7 @@ pub struct RpcSignature {
 
 /// The parts of a V3 signature (`Authorization: ACS3-HMAC-SHA256 …`). It covers the method, path, query, the headers
 /// that it lists and a hash of the body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AcsSignature {
     /// Who says to have signed.
     pub access_key_id: String,
@@ -104,6 +106,33 @@ impl Scheme {
             Self::Rpc(signature) => &signature.timestamp,
             Self::Acs(signature) => &signature.timestamp,
         }
+    }
+}
+
+/// Who, when and over what; a signature or a token in a log could be used by its reader.
+impl fmt::Debug for RpcSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcSignature")
+            .field("access_key_id", &self.access_key_id)
+            .field("timestamp", &self.timestamp)
+            .field("nonce", &self.nonce)
+            .field("has_token", &self.security_token.is_some())
+            .field("signed", &self.signed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who, when and over what; the signed headers may hold a token, and the hash lets a short body be guessed.
+impl fmt::Debug for AcsSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcsSignature")
+            .field("access_key_id", &self.access_key_id)
+            .field("timestamp", &self.timestamp)
+            .field("nonce", &self.nonce)
+            .field("has_token", &self.security_token.is_some())
+            .field("query", &self.query)
+            .field("signed_headers", &self.signed_headers)
+            .finish_non_exhaustive()
     }
 }
 

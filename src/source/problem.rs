@@ -1,6 +1,7 @@
 //! A mistake in a text, and where it stands.
 
 use std::fmt;
+use std::path::{Component, Path, PathBuf};
 
 /// A place in a text. Lines and columns count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +82,21 @@ pub fn suggest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> S
     }
 }
 
+/// A path as people know it: `config/../policies` is `policies`.
+pub fn shown(path: &Path) -> String {
+    let mut short = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir if short.file_name().is_some() => {
+                short.pop();
+            }
+            Component::CurDir => {}
+            other => short.push(other),
+        }
+    }
+    short.display().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +120,11 @@ mod tests {
     fn suggestions_prefer_a_close_name() {
         assert_eq!(suggest("Efect", ["Effect", "Action"]), "; did you mean `Effect`?");
         assert_eq!(suggest("zzz", ["Effect", "Action"]), "; known here: Effect, Action");
+    }
+
+    #[test]
+    fn paths_are_shown_without_detours() {
+        assert_eq!(shown(Path::new("config/../policies/./a.json")), "policies/a.json");
+        assert_eq!(shown(Path::new("../policies")), "../policies");
     }
 }

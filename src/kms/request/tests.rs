@@ -169,3 +169,18 @@ fn an_operation_that_is_not_in_the_table_keeps_its_name() {
     let request = v1(&format!("/?{}", V1.replace("Action=Encrypt", "Action=BrandNewThing")), &[]).unwrap();
     assert_eq!(request.call, Call::Unknown("BrandNewThing".into()));
 }
+
+#[test]
+fn a_request_prints_no_value_no_signature_and_no_token() {
+    let target = format!("/?{}&Plaintext=hush&SecurityToken=token-hush", V1.replace("c2ln", "sign-hush"));
+    let mut headers = V3.to_vec();
+    headers.push(("x-acs-security-token", "token-hush"));
+    for (_, value) in headers.iter_mut().filter(|(name, _)| *name == "authorization") {
+        *value = "ACS3-HMAC-SHA256 Credential=LTAI1,SignedHeaders=host;x-acs-action;x-acs-content-sha256;\
+            x-acs-date;x-acs-security-token;x-acs-signature-nonce;x-acs-version,Signature=sign-hush";
+    }
+    for request in [v1(&target, &[]), parse("POST", "/?KeyId=hush", &headers, "")] {
+        let printed = format!("{:?}", request.unwrap());
+        assert!(printed.contains("LTAI1") && !printed.contains("hush"), "{printed}");
+    }
+}

@@ -1,0 +1,14 @@
+//! The integration tests, in one binary so that they link once.
+//!
+//! They see the library as its users do. What concerns one room alone is tested in that room.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where and stop"
+)]
+
+mod architecture;
+mod recordings;
