@@ -18,3 +18,5 @@ pub mod authz;
 pub mod settings;
 
 pub mod store;
+
+pub mod local_kms;

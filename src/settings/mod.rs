@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::policy::AccountPrincipal;
-use crate::source::Problem;
 use crate::source::toml::{self, Section};
+use crate::source::{Problem, shown};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Settings {
     /// # Errors
     /// Every problem, each naming the file and the place.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
-        let name = path.display().to_string();
+        let name = shown(path);
         #[expect(clippy::disallowed_methods, reason = "this is where the settings file is read")]
         let text = std::fs::read_to_string(path)
             .map_err(|error| vec![Problem::of_file(&name, format!("cannot be read: {error}"))])?;

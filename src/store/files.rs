@@ -9,12 +9,12 @@
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::load::FileKey;
 use crate::kms::{KeyId, SecretName, percent_encode};
 use crate::policy::Kind;
-use crate::source::Problem;
+use crate::source::{Problem, shown};
 
 /// The largest file that is read, in bytes. Every kind of policy is smaller; identities may take more room.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -207,21 +207,6 @@ pub fn read(path: &Path) -> Result<String, String> {
     })
 }
 
-/// A path as people know it: `config/../policies` is `policies`.
-pub fn shown(path: &Path) -> String {
-    let mut short = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir if short.file_name().is_some() => {
-                short.pop();
-            }
-            Component::CurDir => {}
-            other => short.push(other),
-        }
-    }
-    short.display().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,11 +242,5 @@ mod tests {
         ] {
             assert_eq!(is_ignored(name), ignored, "{name}");
         }
-    }
-
-    #[test]
-    fn paths_are_shown_without_detours() {
-        assert_eq!(shown(Path::new("config/../policies/./a.json")), "policies/a.json");
-        assert_eq!(shown(Path::new("../policies")), "../policies");
     }
 }

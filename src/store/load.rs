@@ -11,13 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::Status;
-use super::files::{self, FOLDERS, Found, Stamp, shown};
+use super::files::{self, FOLDERS, Found, Stamp};
 use crate::authn::{Attachment, Directory, Member, SecretSource};
 use crate::authz::PolicyTable;
 use crate::kms::percent_encode;
 use crate::policy::{Kind, Policy};
 use crate::settings;
-use crate::source::Problem;
+use crate::source::{Problem, shown};
 
 /// What a policy file is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -163,14 +163,7 @@ impl Loader {
     /// The directory, if it is another one than before. The file is always read, because a secret that it takes from
     /// another file may have changed.
     fn read_identities(&self) -> Result<Option<([u8; 32], Directory)>, Vec<Problem>> {
-        let text = files::read(&self.identities.path).map_err(|message| vec![Problem::of_file("", message)])?;
-        let hash = std::cell::RefCell::new(Sha256::new_with_prefix(&text));
-        let folder = self.identities.path.parent().unwrap_or(Path::new("."));
-        let directory = Directory::parse(&text, &|source| {
-            let secret = reveal(source, folder)?;
-            hash.borrow_mut().update(secret.expose_secret());
-            Ok(secret)
-        })?;
+        let (fingerprint, directory) = read_directory(&self.identities.path)?;
         let missing: Vec<Problem> = directory
             .members()
             .iter()
@@ -181,7 +174,6 @@ impl Loader {
         if !missing.is_empty() {
             return Err(missing);
         }
-        let fingerprint = hash.into_inner().finalize().into();
         Ok((fingerprint != self.identities.fingerprint).then_some((fingerprint, directory)))
     }
 
@@ -270,6 +262,19 @@ fn read_policy(root: &Path, file: &Found, before: Option<Entry>) -> (Entry, bool
             (Entry { stamp, text, policy, problems, path }, false)
         }
     }
+}
+
+/// Reads the directory, with a hash of everything it was made from. Problems do not name the file.
+pub fn read_directory(path: &Path) -> Result<([u8; 32], Directory), Vec<Problem>> {
+    let text = files::read(path).map_err(|message| vec![Problem::of_file("", message)])?;
+    let hash = std::cell::RefCell::new(Sha256::new_with_prefix(&text));
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let directory = Directory::parse(&text, &|source| {
+        let secret = reveal(source, folder)?;
+        hash.borrow_mut().update(secret.expose_secret());
+        Ok(secret)
+    })?;
+    Ok((hash.into_inner().finalize().into(), directory))
 }
 
 /// Fetches a secret that is kept outside the directory.

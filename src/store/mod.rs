@@ -10,7 +10,7 @@ mod watch;
 mod write;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -18,10 +18,11 @@ use jiff::Timestamp;
 
 pub use watch::Watcher;
 
+use crate::authn::Directory;
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot};
 use crate::policy::Kind;
 use crate::settings::Settings;
-use crate::source::Problem;
+use crate::source::{Problem, shown};
 use load::{FileKey, Loader};
 
 /// The snapshot in force, and the files behind it.
@@ -56,6 +57,15 @@ pub struct Status {
     pub reloads_taken: u64,
     /// How often changed files could not be taken.
     pub reloads_refused: u64,
+}
+
+/// Reads the directory of callers by itself, for a client that signs as one of them.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn read_directory(path: &Path) -> Result<Directory, Vec<Problem>> {
+    let in_file = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.in_file(&shown(path))).collect();
+    load::read_directory(path).map(|(_, directory)| directory).map_err(in_file)
 }
 
 /// Why a policy was not stored. The old one stays in force.
@@ -183,6 +193,22 @@ impl Store {
     /// A panic while the lock was held leaves the loader usable: every scan starts from the files.
     fn lock(&self) -> MutexGuard<'_, Loader> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For tests of the rooms above, which know no settings.
+#[cfg(test)]
+impl Store {
+    /// The store of a folder with `identities.toml` and `policies/`; the latter are those of `account`.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn of_folder(folder: &Path, region: &str, account: &str) -> Result<Self, Vec<Problem>> {
+        let text = format!(
+            "[kms]\nregion = '{region}'\naccount = '{account}'\n\
+             [policies]\ndirectory = 'policies'\nidentities = 'identities.toml'\n"
+        );
+        Self::open(&Settings::parse(&text, folder)?, now())
     }
 }
 

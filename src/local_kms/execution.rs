@@ -1,0 +1,117 @@
+//! One permitted request on its way through the embedded KMS.
+//!
+//! What it acts on are the permit's targets, in the order of the operation's needs: those were judged. Names in the
+//! parameters are never resolved again, because an alias may point elsewhere by now.
+
+use std::fmt::Display;
+
+use crate::authz::{Owned, Permit, Target};
+use crate::kms::{AliasName, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, Params, SecretName};
+
+use super::LocalKms;
+use super::moment::Moment;
+
+/// One permitted request, and the KMS that executes it.
+pub struct Execution<'a> {
+    /// The KMS.
+    pub kms: &'a LocalKms,
+    permit: &'a Permit,
+    /// When it happens.
+    pub now: Moment,
+}
+
+impl<'a> Execution<'a> {
+    /// An execution of what `permit` permits.
+    pub fn new(kms: &'a LocalKms, permit: &'a Permit, now: Moment) -> Self {
+        Self { kms, permit, now }
+    }
+
+    /// The request's parameters.
+    pub fn params(&self) -> &'a Params {
+        &self.permit.request().params
+    }
+
+    /// The account in whose name things are created and listed: the caller's.
+    pub fn account(&self) -> &'a str {
+        &self.permit.caller().account
+    }
+
+    /// Whether the operation's need at `position` was there at all.
+    pub fn has_target(&self, position: usize) -> bool {
+        self.permit.targets().get(position).is_some()
+    }
+
+    /// The key that was judged for the operation's need at `position`. Whether it exists is for the state to say.
+    ///
+    /// # Errors
+    /// The request names none that could be ours: `Forbidden.KeyNotFound`, `Forbidden.AliasNotFound`, or
+    /// `InvalidParameter` for what is no ciphertext.
+    pub fn key(&self, position: usize) -> Result<&'a Owned<KeyId>, KmsError> {
+        match self.permit.targets().get(position) {
+            Some(Target::Key(key)) if key.region == *self.kms.region => Ok(key),
+            Some(Target::Key(_)) => Err(ErrorCode::KeyNotFound.into()),
+            Some(Target::UnknownAlias(_)) => Err(ErrorCode::AliasNotFound.into()),
+            Some(Target::UnknownCiphertext) => {
+                ciphertext(self.params())?;
+                Err(ErrorCode::KeyNotFound.into())
+            }
+            _ => Err(internal_failure("the permit has no key where the operation needs one")),
+        }
+    }
+
+    /// The secret that was judged for the operation's need at `position`.
+    ///
+    /// # Errors
+    /// It is in another region: `Forbidden.ResourceNotFound`.
+    pub fn secret(&self, position: usize) -> Result<&'a Owned<SecretName>, KmsError> {
+        match self.permit.targets().get(position) {
+            Some(Target::Secret(secret)) if secret.region == *self.kms.region => Ok(secret),
+            Some(Target::Secret(_)) => Err(ErrorCode::ResourceNotFound.into()),
+            _ => Err(internal_failure("the permit has no secret where the operation needs one")),
+        }
+    }
+
+    /// The alias that was judged for the operation's need at `position`; always one of the caller's account.
+    ///
+    /// # Errors
+    /// None that a request could cause.
+    pub fn alias(&self, position: usize) -> Result<&'a AliasName, KmsError> {
+        match self.permit.targets().get(position) {
+            Some(Target::Alias(alias)) => Ok(&alias.name),
+            _ => Err(internal_failure("the permit has no alias where the operation needs one")),
+        }
+    }
+
+    /// Refuses an alias in `KeyId`, for operations that take a key's id or ARN only.
+    ///
+    /// # Errors
+    /// 400 `Unsupported.Alias`.
+    pub fn refuse_alias(&self) -> Result<(), KmsError> {
+        let named = self.params().get("KeyId").and_then(KeyRef::parse);
+        match named {
+            Some((_, KeyRef::Alias(_))) => Err(ErrorCode::UnsupportedAlias.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The ciphertext at `CiphertextBlob`.
+///
+/// # Errors
+/// It is missing, or no ciphertext.
+pub fn ciphertext(params: &Params) -> Result<CiphertextBlob, KmsError> {
+    let text = params.require("CiphertextBlob")?;
+    CiphertextBlob::decode(text).ok_or_else(|| KmsError::invalid_parameter("CiphertextBlob"))
+}
+
+/// 500 `InternalFailure`; why goes to the log only.
+pub fn internal_failure(why: impl Display) -> KmsError {
+    tracing::error!(%why, "the embedded KMS failed");
+    ErrorCode::InternalFailure.into()
+}
+
+impl From<super::cipher::CipherError> for KmsError {
+    fn from(error: super::cipher::CipherError) -> Self {
+        internal_failure(error)
+    }
+}

@@ -1,0 +1,90 @@
+//! Encrypt, Decrypt, GenerateDataKey.
+//!
+//! A ciphertext is bound to its key version and to the encryption context. Why one does not open is never told: that
+//! would help whoever forges them.
+
+use data_encoding::BASE64;
+use zeroize::Zeroizing;
+
+use crate::kms::{ErrorCode, KmsError, Params};
+
+use super::super::cipher::random_bytes;
+use super::super::context::canonical_context;
+use super::super::execution::{Execution, ciphertext};
+use super::super::parameters::{given, number};
+use super::{Members, members};
+
+/// The longest plaintext, in bytes: 6 KB (Encrypt, "Plaintext").
+const PLAINTEXT_BYTES_MAX: usize = 6_144;
+
+/// The longest data key, in bytes.
+const DATA_KEY_BYTES_MAX: usize = 1_024;
+
+/// `Encrypt`, with the primary version of the key.
+pub fn encrypt(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let name = execution.key(0)?;
+    let state = execution.kms.state();
+    let version = &state.key(name)?.usable()?.primary;
+    let context = canonical_context(execution.params(), "EncryptionContext")?;
+    let sealed = version.seal(&context, &plaintext(execution.params())?)?;
+    Ok(members([
+        ("KeyId", name.name.as_str().into()),
+        ("KeyVersionId", version.id.as_str().into()),
+        ("CiphertextBlob", sealed.encode().into()),
+    ]))
+}
+
+fn plaintext(params: &Params) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+    let text = params.require("Plaintext")?;
+    let wrong = |_| KmsError::invalid_parameter_because("Plaintext", "it is not Base64");
+    let plaintext = BASE64.decode(text.as_bytes()).map(Zeroizing::new).map_err(wrong)?;
+    if plaintext.len() > PLAINTEXT_BYTES_MAX {
+        let why = format!("it has more than {PLAINTEXT_BYTES_MAX} bytes");
+        return Err(KmsError::invalid_parameter_because("Plaintext", why));
+    }
+    Ok(plaintext)
+}
+
+/// `Decrypt`, with whichever version of the judged key made the ciphertext.
+pub fn decrypt(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let name = execution.key(0)?;
+    let state = execution.kms.state();
+    let key = state.key(name)?.usable()?;
+    let ciphertext = ciphertext(execution.params())?;
+    // The ciphertext only claims its version. What counts is that it is one of the key that was judged.
+    let version = key.version(ciphertext.version_id()).ok_or(ErrorCode::KeyNotFound)?;
+    let context = canonical_context(execution.params(), "EncryptionContext")?;
+    let opened = version.open(&context, &ciphertext);
+    let plaintext = opened.ok_or_else(|| KmsError::invalid_parameter("CiphertextBlob"))?;
+    Ok(members([
+        ("KeyId", name.name.as_str().into()),
+        ("KeyVersionId", version.id.as_str().into()),
+        ("Plaintext", BASE64.encode(&plaintext).into()),
+    ]))
+}
+
+/// `GenerateDataKey`: random bytes, as they are and encrypted.
+pub fn generate_data_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let name = execution.key(0)?;
+    let state = execution.kms.state();
+    let version = &state.key(name)?.usable()?.primary;
+    let context = canonical_context(execution.params(), "EncryptionContext")?;
+    let data_key = random_bytes(data_key_bytes(execution.params())?)?;
+    let sealed = version.seal(&context, &data_key)?;
+    Ok(members([
+        ("KeyId", name.name.as_str().into()),
+        ("KeyVersionId", version.id.as_str().into()),
+        ("CiphertextBlob", sealed.encode().into()),
+        ("Plaintext", BASE64.encode(&data_key).into()),
+    ]))
+}
+
+/// `NumberOfBytes` wins over `KeySpec`; without either it is 32.
+fn data_key_bytes(params: &Params) -> Result<usize, KmsError> {
+    let of_spec = match given(params, "KeySpec") {
+        None | Some("AES_256") => 32,
+        Some("AES_128") => 16,
+        Some(_) => return Err(KmsError::invalid_parameter_because("KeySpec", "it is AES_256 or AES_128")),
+    };
+    Ok(number(params, "NumberOfBytes", 1..=DATA_KEY_BYTES_MAX)?.unwrap_or(of_spec))
+}

@@ -1,0 +1,205 @@
+//! CreateKey, DescribeKey, ListKeys, EnableKey, DisableKey.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::kms::{Address, ErrorCode, KeyId, KmsError, Params, Resource};
+use crate::policy::Kind;
+
+use super::super::cipher::{CipherError, random_name};
+use super::super::execution::{Execution, internal_failure};
+use super::super::key::{Key, KeySpec, KeyState, KeyVersion, Protection, SpecError};
+use super::super::parameters::{self, FilterTable, Filters, Page, given};
+use super::super::state::{Draft, Record};
+use super::policies::store_policy;
+use super::{Members, address, list, members, present};
+
+/// The longest description of a key, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 8_192;
+
+/// The one usage of symmetric keys.
+const USAGE: &str = "ENCRYPT/DECRYPT";
+
+/// The one origin of keys that are made here.
+const ORIGIN: &str = "Aliyun_KMS";
+
+/// `CreateKey`: a key of the caller's account.
+pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let (params, account) = (execution.params(), execution.account());
+    let key = Arc::new(new_key(execution)?);
+    let policy = parameters::policy(params, Kind::Key, key.instance.is_some())?;
+    let id = new_id(key.instance.is_some())?;
+    execution.kms.write(|draft| {
+        draft.put(Record::Key(account.to_owned(), id.clone(), key.clone()));
+        // Last, and before the key exists: a key must never be without the policy that it was ordered with. If the key
+        // fails now, a policy is left for an id that nobody has and nobody will have.
+        policy.map_or(Ok(()), |policy| store_policy(execution, Kind::Key, account, id.as_str(), policy))
+    })?;
+    let metadata = metadata(address(execution, account), &id, &key, Some(""));
+    Ok(members([("KeyMetadata", metadata.into())]))
+}
+
+fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
+    let params = execution.params();
+    let instance = parameters::instance(params)?;
+    let spec = spec(given(params, "KeySpec"), instance.is_some())?;
+    check_usage_and_origin(params)?;
+    refuse_rotation(params)?;
+    let protection = protection(params)?;
+    Ok(Key {
+        spec,
+        state: KeyState::Enabled,
+        description: parameters::text(params, "Description", DESCRIPTION_CHARS_MAX)?,
+        // KMS ignores the level for keys in an instance; what the instance is decides.
+        protection: if instance.is_some() { Protection::Software } else { protection },
+        instance,
+        creator: execution.account().to_owned(),
+        created: execution.now,
+        tags: parameters::tags(params)?,
+        primary: KeyVersion::generate(spec, execution.now)?,
+        earlier: Vec::new(),
+    })
+}
+
+fn spec(name: Option<&str>, in_instance: bool) -> Result<KeySpec, KmsError> {
+    let Some(name) = name else { return Ok(KeySpec::Aes256) };
+    KeySpec::parse(name, in_instance).map_err(|error| match error {
+        SpecError::NotServed(_) => {
+            let message = format!("This action is not supported: {error}.");
+            KmsError::new(ErrorCode::UnsupportedOperation, message)
+        }
+        SpecError::Unknown | SpecError::NeedsInstance(_) => KmsError::invalid_parameter_because("KeySpec", error),
+    })
+}
+
+fn check_usage_and_origin(params: &Params) -> Result<(), KmsError> {
+    if given(params, "KeyUsage").is_some_and(|usage| usage != USAGE) {
+        return Err(KmsError::invalid_parameter_because("KeyUsage", format!("keys of this spec are for {USAGE}")));
+    }
+    match given(params, "Origin") {
+        None | Some(ORIGIN) => Ok(()),
+        Some("EXTERNAL") => Err(ErrorCode::UnsupportedOrigin.into()),
+        Some(_) => Err(KmsError::invalid_parameter("Origin")),
+    }
+}
+
+/// A key or secret that is said to rotate and does not would be worse than a refusal.
+pub fn refuse_rotation(params: &Params) -> Result<(), KmsError> {
+    if parameters::switch(params, "EnableAutomaticRotation")? {
+        let message = "This action is not supported: the embedded KMS has no automatic rotation.";
+        return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
+    }
+    Ok(())
+}
+
+fn protection(params: &Params) -> Result<Protection, KmsError> {
+    let Some(level) = given(params, "ProtectionLevel") else { return Ok(Protection::Software) };
+    let wrong = || KmsError::invalid_parameter_because("ProtectionLevel", "it is SOFTWARE or HSM");
+    Protection::parse(level).ok_or_else(wrong)
+}
+
+/// `key-` and 20 letters and digits in an instance, otherwise a UUID: the forms in the documentation's samples.
+fn new_id(in_instance: bool) -> Result<KeyId, KmsError> {
+    let text = if in_instance { instance_key_id()? } else { uuid::Uuid::new_v4().to_string() };
+    KeyId::parse(&text).ok_or_else(|| internal_failure("a new key id is malformed"))
+}
+
+fn instance_key_id() -> Result<String, CipherError> {
+    Ok(format!("key-{}", random_name(20)?))
+}
+
+/// `DescribeKey`.
+pub fn describe_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let name = execution.key(0)?;
+    let state = execution.kms.state();
+    let key = state.key(name)?;
+    let mut metadata = metadata(address(execution, &name.account), &name.name, key, None);
+    metadata.insert("DeletionProtection".to_owned(), "Disabled".into());
+    metadata.insert("DeletionProtectionDescription".to_owned(), "".into());
+    Ok(members([("KeyMetadata", metadata.into())]))
+}
+
+/// What both CreateKey and DescribeKey say about a key. There are no dates of a next rotation where there is none; the
+/// date of deletion is empty in CreateKey's answer and missing in DescribeKey's.
+fn metadata(address: Address<'_>, id: &KeyId, key: &Key, delete_date: Option<&str>) -> Members {
+    let text = |text: &str| Some(Value::from(text));
+    present([
+        ("Arn", text(&Resource::key(address, id).arn)),
+        ("AutomaticRotation", text("Disabled")),
+        ("CreationDate", text(&key.created.to_string())),
+        ("Creator", text(&key.creator)),
+        ("DKMSInstanceId", key.instance.as_deref().and_then(text)),
+        ("DeleteDate", delete_date.and_then(text)),
+        ("Description", text(&key.description)),
+        ("KeyId", text(id.as_str())),
+        ("KeySpec", text(key.spec.as_str())),
+        ("KeyState", text(&key.state.to_string())),
+        ("KeyUsage", text(USAGE)),
+        ("LastRotationDate", text(&key.primary.created.to_string())),
+        ("MaterialExpireTime", text("")),
+        ("Origin", text(ORIGIN)),
+        ("PrimaryKeyVersion", text(&key.primary.id)),
+        ("ProtectionLevel", text(key.protection.as_str())),
+    ])
+}
+
+/// What keys can be filtered by (ListKeys, "Filters"). All keys here were created by users.
+const FILTERS: FilterTable<Key> = &[
+    ("KeyState", |key, value| key.state.to_string() == value),
+    ("KeySpec", |key, value| key.spec.as_str() == value),
+    ("KeyUsage", |_, value| value == USAGE),
+    ("ProtectionLevel", |key, value| key.protection.as_str() == value),
+    ("CreatorType", |_, value| value == "User"),
+    ("DKMSInstanceId", |key, value| key.instance.as_deref() == Some(value)),
+];
+
+/// `ListKeys`: the keys of the caller's account, the oldest first.
+pub fn list_keys(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let page = Page::read(execution.params(), 1..=100)?;
+    let filters = Filters::read(execution.params(), FILTERS)?;
+    let account = execution.kms.state().account(execution.account());
+    let mut keys: Vec<_> = account.keys.iter().filter(|(_, key)| filters.pass(key)).collect();
+    keys.sort_by_key(|(id, key)| (key.created, *id));
+    let total = keys.len();
+    let address = address(execution, execution.account());
+    let entry = |(id, _): (&KeyId, _)| -> Value {
+        let arn = Resource::key(address, id).arn;
+        members([("KeyId", id.as_str().into()), ("KeyArn", arn.into())]).into()
+    };
+    let entries = page.of(keys).into_iter().map(entry).collect();
+    Ok(page_members("Keys", list("Key", entries), total, page))
+}
+
+/// The members of an answer that is one page of a list.
+pub fn page_members(name: &str, entries: Value, total: usize, page: Page) -> Members {
+    members([
+        (name, entries),
+        ("TotalCount", total.into()),
+        ("PageNumber", page.number.into()),
+        ("PageSize", page.size.into()),
+    ])
+}
+
+/// `EnableKey`. A key that is enabled already stays so.
+pub fn enable_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    set_state(execution, KeyState::Enabled)
+}
+
+/// `DisableKey`. A key that is disabled already stays so.
+pub fn disable_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    set_state(execution, KeyState::Disabled)
+}
+
+fn set_state(execution: &Execution<'_>, wanted: KeyState) -> Result<Members, KmsError> {
+    execution.refuse_alias()?;
+    let name = execution.key(0)?;
+    execution.kms.write(|draft: &mut Draft| {
+        let key = draft.state().key(name)?;
+        if key.state != wanted {
+            let key = Key { state: wanted, ..Key::clone(key) };
+            draft.put(Record::Key(name.account.clone(), name.name.clone(), Arc::new(key)));
+        }
+        Ok(Members::new())
+    })
+}

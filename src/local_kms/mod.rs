@@ -1,0 +1,153 @@
+//! THE EMBEDDED KMS: executes what was permitted, on keys, aliases and secrets of its own.
+//!
+//! It asks nobody whether a request is allowed: a [`Permit`] says so, and names the resources that were judged. Its
+//! state is one immutable value, so readers never wait; a writer keeps its records on the disk before its change comes
+//! into force, so what was answered survives the process. Key material and plaintexts never reach a log.
+
+mod cipher;
+mod context;
+mod execution;
+mod functions;
+mod key;
+mod moment;
+mod parameters;
+mod secret;
+mod secret_value;
+mod seed;
+mod state;
+mod storage;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+pub use cipher::CipherError;
+pub use storage::{CommitError, OpenError};
+
+use crate::authz::Permit;
+use crate::kms::{Call, ErrorCode, KmsError};
+use crate::store::Store;
+use execution::{Execution, internal_failure};
+use moment::Moment;
+use state::{Draft, State};
+use storage::Storage;
+
+/// The embedded KMS.
+pub struct LocalKms {
+    region: Box<str>,
+    store: Arc<Store>,
+    state: ArcSwap<State>,
+    /// Also the right to change the state: whoever holds it is the only writer.
+    storage: Mutex<Storage>,
+}
+
+/// How the embedded KMS is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder of its data. It is created, for its owner only, where it is missing.
+    pub data: PathBuf,
+    /// What it holds on its first start: a file like `config/seed.toml`.
+    pub seed: Option<PathBuf>,
+    /// The region that it serves.
+    pub region: String,
+    /// The account that owns what is in the seed.
+    pub account: String,
+}
+
+impl LocalKms {
+    /// Opens the data, or creates it, adds what is in the seed and missing in the data, and publishes what names stand
+    /// for.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(options: &Options, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
+        let now = Moment(now);
+        let (mut storage, state) = Storage::open(&options.data, now)?;
+        let mut draft = Draft::new(state);
+        if let Some(seed) = &options.seed {
+            seed::plant(seed, &mut draft, &options.account, now)?;
+        }
+        let (state, records) = draft.finish();
+        if !records.is_empty() {
+            let path = storage.path().to_owned();
+            storage.commit(&records).map_err(|why| OpenError::Unwritable { path, why })?;
+        }
+        store.publish_index(state.index().clone());
+        let region = options.region.as_str().into();
+        Ok(Self { region, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
+    }
+
+    /// Executes what was permitted, and returns the members of the answer, without `RequestId`. Blocks; what it changed
+    /// is on the disk when it returns.
+    ///
+    /// # Errors
+    /// KMS's own, as each operation documents them.
+    pub fn execute(&self, permit: &Permit, now: Timestamp) -> Result<Map<String, Value>, KmsError> {
+        let operation = match &permit.request().call {
+            Call::Known(operation) => operation,
+            Call::Unknown(_) => return Err(ErrorCode::ApiNotFound.into()),
+        };
+        let function = functions::find(operation.name)?;
+        refuse_dry_run(permit)?;
+        function(&Execution::new(self, permit, Moment(now)))
+    }
+
+    /// How many keys there are, in all accounts.
+    pub fn key_count(&self) -> usize {
+        self.state().key_count()
+    }
+
+    /// How many secrets there are, in all accounts.
+    pub fn secret_count(&self) -> usize {
+        self.state().secret_count()
+    }
+
+    /// The state in force. Take it once per request and keep it to the end.
+    fn state(&self) -> Guard<Arc<State>> {
+        self.state.load()
+    }
+
+    /// Makes a change: `change` drafts it, then its records are kept on the disk, then it is in force and answered. If
+    /// any of this fails, everything is as before.
+    fn write<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T, KmsError>) -> Result<T, KmsError> {
+        let mut storage = self.storage();
+        if let Some(found) = storage.recover().map_err(internal_failure)? {
+            self.put_in_force(found);
+        }
+        let mut draft = Draft::new(State::clone(&self.state()));
+        let answer = change(&mut draft)?;
+        let (state, records) = draft.finish();
+        if !records.is_empty() {
+            storage.commit(&records).map_err(internal_failure)?;
+            self.put_in_force(state);
+        }
+        Ok(answer)
+    }
+
+    /// The state first: whoever is judged by the new index must find what it speaks of.
+    fn put_in_force(&self, state: State) {
+        let index = state.index().clone();
+        self.state.store(Arc::new(state));
+        self.store.publish_index(index);
+    }
+
+    /// A panic while the lock was held changed nothing: a state comes into force only when it is complete.
+    fn storage(&self) -> MutexGuard<'_, Storage> {
+        self.storage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A trial run that changed something would be worse than none.
+fn refuse_dry_run(permit: &Permit) -> Result<(), KmsError> {
+    if parameters::switch(&permit.request().params, "DryRun")? {
+        let message = "This action is not supported: the embedded KMS has no DryRun.";
+        return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! A KMS in a folder of its own, and callers that really sign: permits come from the real `authorize` only.
+#![expect(clippy::disallowed_methods, reason = "policies, identities and the seed are files")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::super::*;
+use crate::authn::rpc_signature;
+use crate::authz::{Snapshot, authorize};
+use crate::kms::{Params, RawRequest};
+
+pub const REGION: &str = "cn-hangzhou";
+pub const ALICE: &str = "1";
+pub const BOB: &str = "2";
+pub const INSTANCE: &str = "kst-example01";
+
+/// Parameters of a request.
+pub type Given<'a> = &'a [(&'a str, &'a str)];
+
+/// Two accounts, each with a user who may do everything there.
+const IDENTITIES: &str = "\
+[accounts.1.users.alice]
+policies = ['Everything']
+access_keys = [{ id = 'K1', secret = 's1' }]
+[accounts.2.users.bob]
+policies = ['Everything']
+access_keys = [{ id = 'K2', secret = 's2' }]
+";
+
+const EVERYTHING: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"}]}"#;
+
+pub fn at(seconds: i64) -> Timestamp {
+    "2026-01-02T03:00:00Z".parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds)
+}
+
+/// A KMS, the store that it publishes to, and the folder that it is in.
+pub struct House {
+    pub kms: LocalKms,
+    pub store: Arc<Store>,
+    pub folder: tempfile::TempDir,
+}
+
+impl House {
+    pub fn new() -> Self {
+        Self::seeded("")
+    }
+
+    pub fn seeded(seed: &str) -> Self {
+        let folder = furnish(seed);
+        let (kms, store) = open(folder.path()).unwrap();
+        Self { kms, store, folder }
+    }
+
+    /// The same folder, after the process ended and another began.
+    pub fn reopened(self) -> Self {
+        let Self { kms, folder, .. } = self;
+        drop(kms);
+        let (kms, store) = open(folder.path()).unwrap();
+        Self { kms, store, folder }
+    }
+
+    /// What judging a request of `account` permits.
+    pub fn permit(&self, account: &str, operation: &str, given: Given<'_>) -> Permit {
+        permit(&self.store.current(), account, operation, given)
+    }
+
+    pub fn call(&self, account: &str, operation: &str, given: Given<'_>) -> Result<Map<String, Value>, KmsError> {
+        self.kms.execute(&self.permit(account, operation, given), at(0))
+    }
+
+    /// What Alice is answered.
+    pub fn ok(&self, operation: &str, given: Given<'_>) -> Value {
+        self.call(ALICE, operation, given).unwrap_or_else(|error| panic!("{operation}: {error:?}")).into()
+    }
+
+    /// What Alice is told instead of an answer: `STATUS CODE: MESSAGE`.
+    pub fn refused(&self, operation: &str, given: Given<'_>) -> String {
+        match self.call(ALICE, operation, given) {
+            Ok(_) => format!("{operation} was executed"),
+            Err(error) => format!("{} {}: {}", error.status, error.code.as_str(), error.message),
+        }
+    }
+
+    /// The id of a new key of Alice's, in an instance.
+    pub fn key(&self) -> String {
+        text(&self.ok("CreateKey", &[("DKMSInstanceId", INSTANCE)]), "/KeyMetadata/KeyId")
+    }
+
+    /// The ciphertext of a plaintext in Base64.
+    pub fn encrypted(&self, key: &str, plaintext: &str) -> String {
+        text(&self.ok("Encrypt", &[("KeyId", key), ("Plaintext", plaintext)]), "/CiphertextBlob")
+    }
+}
+
+/// A folder with identities, policies and a seed.
+pub fn furnish(seed: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "identities.toml", IDENTITIES);
+    write(folder.path(), "policies/ram/Everything.json", EVERYTHING);
+    write(folder.path(), "policies/accounts/2/ram/Everything.json", EVERYTHING);
+    write(folder.path(), "seed.toml", seed);
+    folder
+}
+
+pub fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// Opens the KMS in `folder`, with its seed.
+pub fn open(folder: &Path) -> Result<(LocalKms, Arc<Store>), OpenError> {
+    let store = Arc::new(Store::of_folder(folder, REGION, ALICE).unwrap());
+    let options = Options {
+        data: folder.join("data"),
+        seed: Some(folder.join("seed.toml")),
+        region: REGION.to_owned(),
+        account: ALICE.to_owned(),
+    };
+    Ok((LocalKms::open(&options, store.clone(), at(0))?, store))
+}
+
+/// What judging a request by this snapshot permits.
+pub fn permit(snapshot: &Snapshot, account: &str, operation: &str, given: Given<'_>) -> Permit {
+    let (id, timestamp) = (format!("K{account}"), at(0).to_string());
+    let public = [
+        ("Action", operation),
+        ("Version", "2016-01-20"),
+        ("AccessKeyId", &id),
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureVersion", "1.0"),
+        ("SignatureNonce", "n"),
+        ("Timestamp", &timestamp),
+    ];
+    let signed: Params = public.iter().chain(given).copied().collect();
+    let signature = rpc_signature(&format!("s{account}").into(), "POST", &signed);
+    let all: Params = signed.iter().chain([("Signature", signature.as_str())]).collect();
+    let target = format!("/?{}", all.canonical());
+    let raw = RawRequest { method: "POST", target: &target, headers: &HeaderMap::new(), body: b"", peer: None };
+    authorize(snapshot, &raw, at(0)).verdict.unwrap_or_else(|rejection| panic!("{operation}: {rejection:?}"))
+}
+
+/// The string at a JSON pointer.
+pub fn text(answer: &Value, pointer: &str) -> String {
+    answer.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} of {answer}")).to_owned()
+}
+
+/// The names of the members at a JSON pointer, in their order.
+pub fn names(answer: &Value, pointer: &str) -> Vec<String> {
+    answer.pointer(pointer).and_then(Value::as_object).unwrap().keys().cloned().collect()
+}
+
+/// Checks rows of operation, parameters, and what is told.
+pub fn check_refusals(house: &House, rows: &[(&str, Given<'_>, &str)]) {
+    for (operation, given, expected) in rows {
+        let shown: Vec<_> = given.iter().map(|(name, value)| (name, value.get(..60).unwrap_or(value))).collect();
+        assert_eq!(house.refused(operation, given), *expected, "{operation} {shown:?}");
+    }
+}
