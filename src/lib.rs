@@ -19,4 +19,12 @@ pub mod settings;
 
 pub mod store;
 
+pub mod telemetry;
+
 pub mod local_kms;
+
+pub mod proxy;
+
+pub mod admin;
+
+pub mod cli;

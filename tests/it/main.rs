@@ -11,4 +11,9 @@
 )]
 
 mod architecture;
+mod main_job;
+mod readme;
 mod recordings;
+mod sandbox;
+mod watching;
+mod wire;

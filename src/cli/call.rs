@@ -1,0 +1,275 @@
+//! `keyward call`: one signed request, so that trying KMS needs no SDK.
+//!
+//! Signs like the official clients: V3, or V1 where asked for and for XML. Parameters go into a form body, so that
+//! plaintexts stay out of URLs.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::credentials::{self, AccessKey};
+use super::{Exit, banner};
+use crate::authn::{AcsParts, acs_signature, payload_hash, rpc_signature};
+use crate::kms::{API_VERSION, Params};
+
+/// Where Keyward listens unless its settings say otherwise.
+pub const DEFAULT_ENDPOINT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7480);
+
+/// The largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Arguments of `keyward call`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    keyward call DescribeKey --as alice KeyId=alias/orders\n  \
+    keyward call Encrypt --as alice KeyId=alias/orders Plaintext=$(printf hello | base64)\n  \
+    keyward call SetKeyPolicy --as kim KeyId=key-exampleorders01 Policy=@policy.json")]
+pub struct Call {
+    /// The operation, for example Encrypt
+    operation: String,
+    /// Parameters as NAME=VALUE; NAME=@FILE takes the value from a file, NAME=@@… is a value that begins with @
+    #[arg(value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// Sign as this caller of the identities file: a user's name, ACCOUNT/NAME, or an ARN
+    #[arg(long = "as", value_name = "NAME", group = "who")]
+    caller: Option<String>,
+    /// Sign with this profile of ~/.aliyun/config.json
+    #[arg(long, value_name = "NAME", group = "who")]
+    profile: Option<String>,
+    /// Sign with this access key; without any of the three, ALIBABA_CLOUD_ACCESS_KEY_ID says which
+    #[arg(long, value_name = "ID", group = "who")]
+    access_key_id: Option<String>,
+    /// The secret of the access key; better given as ALIBABA_CLOUD_ACCESS_KEY_SECRET
+    #[arg(long, value_name = "SECRET", env = "ALIBABA_CLOUD_ACCESS_KEY_SECRET", hide_env_values = true)]
+    access_key_secret: Option<String>,
+    /// Where to send the request
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7480")]
+    endpoint: String,
+    /// The settings file that names the identities file, for --as
+    #[arg(long, short, value_name = "FILE", default_value = "config/keyward.toml")]
+    config: PathBuf,
+    /// The format of the answer
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Json)]
+    format: AnswerFormat,
+    /// How to sign; XML is only there in V1
+    #[arg(long, value_enum)]
+    signature: Option<SignatureVersion>,
+    /// How long to wait for the answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    timeout: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AnswerFormat {
+    Json,
+    Xml,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SignatureVersion {
+    V1,
+    V3,
+}
+
+/// A request, ready to be sent.
+struct Signed {
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+/// Sends the request and prints the answer.
+pub fn run(call: &Call) -> Exit {
+    match send(call) {
+        Ok((status, body)) => {
+            let _ = writeln!(anstream::stdout(), "{}", pretty(&body));
+            if (200..300).contains(&status) { Exit::Yes } else { Exit::No }
+        }
+        Err(error) => {
+            banner::failure(&format!("{error:#}"));
+            Exit::CouldNotSay
+        }
+    }
+}
+
+fn send(call: &Call) -> Result<(u16, String)> {
+    let key = access_key(call)?;
+    let params: Params = call.parameters.iter().cloned().collect();
+    if params.iter().count() != call.parameters.len() {
+        bail!("a parameter is given twice");
+    }
+    let endpoint: http::Uri = call.endpoint.parse().with_context(|| format!("`{}` is no URL", call.endpoint))?;
+    let authority = endpoint.authority().context("the endpoint must be a URL such as http://127.0.0.1:7480")?;
+    let moment = Moment { time: now(), nonce: Uuid::new_v4().simple().to_string() };
+    let signed = match (call.signature, call.format) {
+        (None | Some(SignatureVersion::V3), AnswerFormat::Json) => {
+            sign_v3(&call.operation, &params, &key, authority.as_str(), &moment)
+        }
+        (None | Some(SignatureVersion::V1), format) => sign_v1(&call.operation, params, &key, format, &moment),
+        (Some(SignatureVersion::V3), AnswerFormat::Xml) => bail!("only signature v1 can ask for XML"),
+    };
+    post(call, signed)
+}
+
+fn post(call: &Call, signed: Signed) -> Result<(u16, String)> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(Duration::from_secs(call.timeout)))
+        .build()
+        .into();
+    let mut request = agent.post(&call.endpoint);
+    for (name, value) in signed.headers {
+        request = request.header(name, value);
+    }
+    let mut response =
+        request.send(signed.body).with_context(|| format!("no answer from {} (is Keyward running?)", call.endpoint))?;
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+    Ok((response.status().as_u16(), body.context("the answer cannot be read")?))
+}
+
+fn access_key(call: &Call) -> Result<AccessKey> {
+    if let Some(name) = &call.caller {
+        return credentials::of_caller(name, &call.config);
+    }
+    if let Some(name) = &call.profile {
+        return credentials::of_profile(name);
+    }
+    let id = call.access_key_id.clone().or_else(credentials::id_in_environment);
+    match (id, &call.access_key_secret) {
+        (Some(id), Some(secret)) => Ok(AccessKey { id, secret: SecretString::from(secret.as_str()) }),
+        (Some(_), None) => bail!("the access key needs its secret: set ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
+        _ => bail!("say who calls: --as NAME, --profile NAME, or --access-key-id ID"),
+    }
+}
+
+/// What makes each signature another one.
+struct Moment {
+    time: Timestamp,
+    nonce: String,
+}
+
+impl Moment {
+    fn timestamp(&self) -> String {
+        self.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment: &Moment) -> Signed {
+    let body = params.canonical();
+    let hash = payload_hash(body.as_bytes());
+    let signed = [
+        ("content-type", FORM.to_owned()),
+        ("host", host.to_owned()),
+        ("x-acs-action", operation.to_owned()),
+        ("x-acs-content-sha256", hash.clone()),
+        ("x-acs-date", moment.timestamp()),
+        ("x-acs-signature-nonce", moment.nonce.clone()),
+        ("x-acs-version", API_VERSION.to_owned()),
+    ];
+    let canonical_headers: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let signed_headers = signed.each_ref().map(|(name, _)| *name).join(";");
+    let parts = AcsParts {
+        method: "POST",
+        canonical_query: "",
+        canonical_headers: &canonical_headers,
+        signed_headers: &signed_headers,
+        payload_hash: &hash,
+    };
+    let signature = acs_signature(&key.secret, &parts);
+    let authorization =
+        format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={signed_headers},Signature={signature}", key.id);
+    let mut headers = Vec::from(signed);
+    headers.push(("authorization", authorization));
+    Signed { headers, body }
+}
+
+fn sign_v1(operation: &str, params: Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> Signed {
+    let format = if format == AnswerFormat::Xml { "XML" } else { "JSON" };
+    let public = [
+        ("Action", operation),
+        ("Version", API_VERSION),
+        ("Format", format),
+        ("AccessKeyId", &key.id),
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureVersion", "1.0"),
+        ("SignatureNonce", &moment.nonce),
+        ("Timestamp", &moment.timestamp()),
+    ];
+    let own = params.iter().chain(public);
+    let all: Params = own.collect();
+    let signature = rpc_signature(&key.secret, "POST", &all);
+    let body: Params = all.iter().chain([("Signature", signature.as_str())]).collect();
+    Signed { headers: vec![("content-type", FORM.to_owned())], body: body.canonical() }
+}
+
+/// JSON with one member per line; anything else as it is.
+fn pretty(body: &str) -> String {
+    let value: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| body.to_owned())
+}
+
+/// `NAME=VALUE`, `NAME=@FILE`, `NAME=@@VALUE`.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    let value = match value.strip_prefix('@') {
+        None => value.to_owned(),
+        Some(literal) if literal.starts_with('@') => literal.to_owned(),
+        #[expect(clippy::disallowed_methods, reason = "the user names a file to send")]
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?,
+    };
+    Ok((name.to_owned(), value))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a request is signed at the time it is sent")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authn::{Directory, identify};
+    use crate::kms::{Format, KmsRequest, RawRequest};
+
+    #[test]
+    fn what_is_signed_here_is_verified_there() {
+        let key = AccessKey { id: "K".into(), secret: "s".into() };
+        let moment = Moment { time: "2026-01-02T03:04:05Z".parse().unwrap(), nonce: "n".into() };
+        let params = || -> Params { [("KeyId", "alias/a"), ("Plaintext", "a+/= *~é")].into_iter().collect() };
+        let directory = "[accounts.1.users.alice]\naccess_keys = [{ id = 'K', secret = 's' }]";
+        let directory = Directory::parse(directory, &|_| Err(String::new())).unwrap();
+        for (signed, format) in [
+            (sign_v3("Encrypt", &params(), &key, "127.0.0.1:7480", &moment), Format::Json),
+            (sign_v1("Encrypt", params(), &key, AnswerFormat::Json, &moment), Format::Json),
+            (sign_v1("Encrypt", params(), &key, AnswerFormat::Xml, &moment), Format::Xml),
+        ] {
+            let mut headers = http::HeaderMap::new();
+            for (name, value) in &signed.headers {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            let raw =
+                RawRequest { method: "POST", target: "/", headers: &headers, body: signed.body.as_bytes(), peer: None };
+            let request = KmsRequest::parse(&raw).unwrap();
+            assert_eq!((request.call.name(), request.format, &request.params), ("Encrypt", format, &params()));
+            let caller = identify(&directory, &raw, &request, moment.time).unwrap();
+            assert_eq!(caller.principal.to_string(), "acs:ram::1:user/alice");
+        }
+    }
+
+    #[test]
+    fn parameters_are_written_as_name_and_value() {
+        assert_eq!(parameter("A=b=c").unwrap(), ("A".into(), "b=c".into()));
+        assert_eq!(parameter("A=@@b").unwrap(), ("A".into(), "@b".into()));
+        assert!(parameter("A").is_err());
+        assert!(parameter("A=@/no/such/file").is_err());
+    }
+}

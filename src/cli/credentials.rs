@@ -1,0 +1,105 @@
+//! With which access key `keyward call` signs: a caller of the directory, a profile of Alibaba Cloud's own command
+//! line, or a key that is given.
+
+#![expect(clippy::disallowed_methods, reason = "access keys are in files and in the environment")]
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::settings::Settings;
+use crate::store::read_directory;
+
+/// An access key.
+pub struct AccessKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: SecretString,
+}
+
+/// The first access key of the caller known as `name` in the directory that the settings name.
+///
+/// # Errors
+/// Settings or directory cannot be read; nobody, or more than one, is known by that name.
+pub fn of_caller(name: &str, config: &Path) -> Result<AccessKey> {
+    let listed = |problems: Vec<crate::source::Problem>| {
+        anyhow::anyhow!(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    };
+    let settings = Settings::load(config).map_err(listed)?;
+    let directory = read_directory(&settings.policies.identities).map_err(listed)?;
+    let keys = directory.access_keys_of(name);
+    let Some((id, key)) = keys.first() else {
+        bail!(
+            "nobody known as `{name}` has an active access key in {}",
+            crate::source::shown(&settings.policies.identities)
+        );
+    };
+    if let Some((_, other)) = keys.iter().find(|(_, other)| other.member != key.member) {
+        let arn = directory.member(other.member).map(|member| member.principal.to_string()).unwrap_or_default();
+        bail!("`{name}` is known in several accounts; write ACCOUNT/{name}, or a whole ARN such as {arn}");
+    }
+    Ok(AccessKey { id: (*id).to_owned(), secret: key.secret.clone() })
+}
+
+/// The id of the access key that the environment names, as the official SDKs read it.
+pub fn id_in_environment() -> Option<String> {
+    std::env::var("ALIBABA_CLOUD_ACCESS_KEY_ID").ok().filter(|id| !id.is_empty())
+}
+
+/// The part of `~/.aliyun/config.json` that is used.
+#[derive(Deserialize)]
+struct CliConfig {
+    profiles: Vec<CliProfile>,
+}
+
+#[derive(Deserialize)]
+struct CliProfile {
+    name: String,
+    #[serde(default)]
+    access_key_id: String,
+    #[serde(default)]
+    access_key_secret: String,
+    #[serde(default)]
+    sts_token: String,
+}
+
+/// The access key of a profile of Alibaba Cloud's command line.
+///
+/// # Errors
+/// There is no such profile, or it holds no long-lived access key.
+pub fn of_profile(name: &str) -> Result<AccessKey> {
+    let home = std::env::var("HOME").context("HOME is not set, so ~/.aliyun/config.json cannot be found")?;
+    let path = PathBuf::from(home).join(".aliyun/config.json");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    profile_in(&text, name).with_context(|| format!("in {}", path.display()))
+}
+
+fn profile_in(text: &str, name: &str) -> Result<AccessKey> {
+    let config: CliConfig = serde_json::from_str(text).context("not a configuration of the aliyun command line")?;
+    let Some(profile) = config.profiles.iter().find(|profile| profile.name == name) else {
+        let known: Vec<&str> = config.profiles.iter().map(|profile| profile.name.as_str()).collect();
+        bail!("there is no profile `{name}`; there are: {}", known.join(", "));
+    };
+    if profile.access_key_id.is_empty() || profile.access_key_secret.is_empty() || !profile.sts_token.is_empty() {
+        bail!("profile `{name}` holds no long-lived access key");
+    }
+    let secret = profile.access_key_secret.clone().into();
+    Ok(AccessKey { id: profile.access_key_id.clone(), secret })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_give_their_access_key() {
+        let text = r#"{"current":"a","profiles":[{"name":"a","mode":"AK","access_key_id":"I","access_key_secret":"S"},
+            {"name":"b","mode":"StsToken","access_key_id":"I","access_key_secret":"S","sts_token":"T"}]}"#;
+        assert_eq!(profile_in(text, "a").unwrap().id, "I");
+        assert!(profile_in(text, "b").err().unwrap().to_string().contains("no long-lived access key"));
+        assert!(profile_in(text, "c").err().unwrap().to_string().contains("there are: a, b"));
+    }
+}

@@ -1,0 +1,71 @@
+//! The command line: one module for each command.
+//!
+//! Results go to standard output, narration to standard error. Exit codes are an interface: 0 yes, 1 no (an error
+//! answer, settings or policies that cannot be used), 2 could not say (wrong usage, no connection, no port).
+
+mod banner;
+mod call;
+mod credentials;
+mod lifecycle;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what it was asked, and the answer is yes.
+    Yes,
+    /// The answer is no.
+    No,
+    /// There is no answer.
+    CouldNotSay,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Yes => 0,
+            Exit::No => 1,
+            Exit::CouldNotSay => 2,
+        })
+    }
+}
+
+/// Keyward stands between applications and Alibaba Cloud KMS: it finds out who calls and what is asked, judges that
+/// against key, secret and RAM policies on disk, and answers Forbidden.NoPermission where they do not allow it. With
+/// its embedded KMS it is a local KMS endpoint that enforces real policies.
+#[derive(Parser)]
+#[command(
+    name = "keyward",
+    version,
+    after_help = "Without a command, `keyward` serves.\n\
+    Exit codes: 0 yes; 1 no (an error answer, unusable settings or policies); 2 could not say."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API and the admin port
+    Serve(serve::Serve),
+    /// Send one signed request to a KMS endpoint and print the answer
+    Call(call::Call),
+}
+
+/// Reads the arguments and does what they say.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        None => serve::run(&arguments.serve),
+        Some(Command::Serve(serve)) => serve::run(&serve),
+        Some(Command::Call(call)) => call::run(&call),
+    }
+    .into()
+}

@@ -1,0 +1,101 @@
+//! `keyward serve`: load everything or name every mistake, then serve until told to end.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Exit;
+use super::banner;
+use super::lifecycle::{self, Listeners};
+use crate::local_kms::{LocalKms, OpenError, Options};
+use crate::settings::Settings;
+use crate::source::Problem;
+use crate::store::{Store, Watcher};
+use crate::telemetry::{Audit, Metrics, Telemetry, init_logs};
+
+/// Arguments of `keyward serve`.
+#[derive(clap::Args)]
+pub struct Serve {
+    /// The settings file; paths in it are relative to its folder
+    #[arg(long, short, value_name = "FILE", default_value = "config/keyward.toml")]
+    config: PathBuf,
+}
+
+/// Everything that serves.
+pub struct House {
+    /// What is in the settings file.
+    pub settings: Settings,
+    /// Policies and identities.
+    pub store: Arc<Store>,
+    /// The embedded KMS.
+    pub kms: Arc<LocalKms>,
+    /// Where records go.
+    pub telemetry: Telemetry,
+}
+
+/// Why serving could not begin.
+enum NotStarted {
+    /// Something that a person wrote cannot be used.
+    Problems(Vec<Problem>),
+    /// Something that the machine does not give.
+    Failed(String),
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+pub fn run(arguments: &Serve) -> Exit {
+    match serve(arguments) {
+        Ok(()) => Exit::Yes,
+        Err(NotStarted::Problems(problems)) => {
+            banner::problems(&problems);
+            Exit::No
+        }
+        Err(NotStarted::Failed(message)) => {
+            banner::failure(&message);
+            Exit::CouldNotSay
+        }
+    }
+}
+
+fn serve(arguments: &Serve) -> Result<(), NotStarted> {
+    let settings = Settings::load(&arguments.config).map_err(NotStarted::Problems)?;
+    init_logs(&settings.log);
+    let house = build(settings)?;
+    let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
+    let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
+    let listeners = Listeners::bind(&house.settings.listen).map_err(NotStarted::Failed)?;
+    banner::welcome(&house, &listeners);
+    lifecycle::run(&house, listeners).map_err(NotStarted::Failed)?;
+    drop(watcher);
+    house.telemetry.audit.finish();
+    Ok(())
+}
+
+fn build(settings: Settings) -> Result<House, NotStarted> {
+    let store = Arc::new(Store::open(&settings, now()).map_err(NotStarted::Problems)?);
+    let options = Options {
+        data: settings.kms.data.clone(),
+        seed: settings.kms.seed.clone(),
+        region: settings.kms.region.clone(),
+        account: settings.kms.account.clone(),
+    };
+    let kms = LocalKms::open(&options, store.clone(), now()).map_err(|error| match error {
+        OpenError::Seed(problems) => NotStarted::Problems(problems),
+        other => NotStarted::Failed(other.to_string()),
+    })?;
+    let audit =
+        Audit::start(&settings.log.audit).map_err(|error| failed("the audit trail cannot be opened", &error))?;
+    let metrics = Metrics::new().map_err(|error| failed("metrics cannot be set up", &error))?;
+    let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
+    Ok(House { settings, store, kms: Arc::new(kms), telemetry })
+}
+
+fn failed(what: &str, error: &dyn Display) -> NotStarted {
+    NotStarted::Failed(format!("{what}: {error}"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of the running program")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}

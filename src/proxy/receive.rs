@@ -1,0 +1,78 @@
+//! Receiving a request whole: head and body, each bounded in size and time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorType};
+
+use super::framing;
+use crate::kms::{ErrorCode, KmsError};
+
+/// The longest request target that the HTTP library can hold, in bytes (`http::Uri`).
+const TARGET_BYTES_MAX: usize = 65_534;
+
+/// Why a request could not be received. The connection is closed after the answer.
+pub struct Unreceived {
+    /// What the client is told.
+    pub error: KmsError,
+    /// The reason in one word, from a closed set.
+    pub reason: &'static str,
+}
+
+impl Unreceived {
+    fn new(error: impl Into<KmsError>, reason: &'static str) -> Self {
+        Self { error: error.into(), reason }
+    }
+
+    /// A head that pingora could not parse. Its error quotes the head, which may hold plaintexts: only its length is
+    /// looked at.
+    pub fn unparsable(error: &Error) -> Self {
+        let quoted = error.context.as_ref().map_or(0, |context| context.as_str().len());
+        match error.etype() {
+            ErrorType::ReadTimedout => Self::new(ErrorCode::RequestTimeout, "timeout"),
+            _ if quoted > TARGET_BYTES_MAX => Self::new(ErrorCode::RequestTargetTooLong, "target_too_long"),
+            _ => Self::new(malformed("it is not valid HTTP/1.1"), "malformed_http"),
+        }
+    }
+}
+
+fn malformed(why: &str) -> KmsError {
+    KmsError::new(ErrorCode::ParseRequestParameter, format!("The request is refused because {why}."))
+}
+
+/// Checks the head, then reads the body.
+///
+/// # Errors
+/// The framing is ambiguous, the body too large or too slow, or the client went away.
+pub async fn receive(
+    session: &mut ServerSession,
+    body_bytes_max: usize,
+    deadline: Duration,
+) -> Result<Bytes, Unreceived> {
+    framing::check(&session.to_h1_raw()).map_err(|why| Unreceived::new(malformed(why), "malformed_http"))?;
+    let stated: usize =
+        session.get_header("content-length").and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
+    if stated > body_bytes_max {
+        return Err(Unreceived::new(ErrorCode::RequestTooLarge, "body_too_large"));
+    }
+    match tokio::time::timeout(deadline, read_body(session, body_bytes_max)).await {
+        Ok(result) => result,
+        Err(_) => Err(Unreceived::new(ErrorCode::RequestTimeout, "timeout")),
+    }
+}
+
+async fn read_body(session: &mut ServerSession, body_bytes_max: usize) -> Result<Bytes, Unreceived> {
+    let broken = |_| Unreceived::new(malformed("its body is not as its head says"), "malformed_http");
+    if session.get_header("expect").is_some() {
+        session.write_continue_response().await.map_err(broken)?;
+    }
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.read_request_body().await.map_err(broken)? {
+        if body.len() + piece.len() > body_bytes_max {
+            return Err(Unreceived::new(ErrorCode::RequestTooLarge, "body_too_large"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}

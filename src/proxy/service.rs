@@ -1,0 +1,273 @@
+//! The service: connections, and the path of one request through them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use pingora::apps::ServerApp;
+use pingora::http::ResponseHeader;
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::server::ShutdownWatch;
+use prometheus::IntGauge;
+use uuid::Uuid;
+
+use super::receive::{Unreceived, receive};
+use crate::authz::{Judgement, Permit, Trail, authorize};
+use crate::kms::{Answer, Effect, ErrorCode, Format, KmsError, RawRequest};
+use crate::local_kms::LocalKms;
+use crate::settings::Limits;
+use crate::store::Store;
+use crate::telemetry::{Record, Telemetry};
+
+/// How long a connection may be idle between two requests, in seconds. Clients keep connections for reuse and take it
+/// badly when one is closed under them.
+const KEEPALIVE_SECONDS: u64 = 300;
+
+/// The API as applications see it.
+pub struct Api {
+    store: Arc<Store>,
+    kms: Arc<LocalKms>,
+    telemetry: Telemetry,
+    limits: Limits,
+    drain: Arc<Drain>,
+    connections: AtomicUsize,
+}
+
+/// Whether the service is ending, and how many requests it still has to answer.
+#[derive(Default)]
+pub struct Drain {
+    ending: AtomicBool,
+    running: AtomicUsize,
+}
+
+impl Drain {
+    /// From now on, every answer closes its connection.
+    pub fn begin(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the service is ending.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    /// How many requests are being answered.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+}
+
+/// Counts something as long as it lives, for us and for the metrics.
+struct Counted<'a> {
+    counter: &'a AtomicUsize,
+    gauge: &'a IntGauge,
+}
+
+impl<'a> Counted<'a> {
+    fn new(counter: &'a AtomicUsize, gauge: &'a IntGauge) -> Self {
+        counter.fetch_add(1, Ordering::SeqCst);
+        gauge.inc();
+        Self { counter, gauge }
+    }
+
+    /// How many there are, this one included.
+    fn count(&self) -> usize {
+        self.counter.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(1, Ordering::SeqCst);
+        self.gauge.dec();
+    }
+}
+
+/// What is sent back, and what is recorded about it.
+struct Outcome {
+    trail: Trail,
+    answer: Answer,
+    code: Option<&'static str>,
+    decision: Duration,
+    upstream: Option<Duration>,
+}
+
+impl Api {
+    /// A service over this store and KMS.
+    pub fn new(store: Arc<Store>, kms: Arc<LocalKms>, telemetry: Telemetry, limits: Limits, drain: Arc<Drain>) -> Self {
+        Self { store, kms, telemetry, limits, drain, connections: AtomicUsize::new(0) }
+    }
+
+    /// Answers one request. Returns the connection if another one may follow.
+    async fn serve_one(&self, stream: Stream, shutdown: &mut ShutdownWatch) -> Option<Stream> {
+        let mut session = ServerSession::new_http1(stream);
+        session.set_read_timeout(Some(self.limits.request));
+        session.set_keepalive(Some(KEEPALIVE_SECONDS));
+        let read = tokio::select! {
+            read = session.read_request() => read,
+            // Nothing was asked yet, so nobody is left without an answer.
+            () = ended(shutdown) => return None,
+        };
+        let _running = Counted::new(&self.drain.running, &self.telemetry.metrics.running);
+        let received = match read {
+            Ok(false) => return None,
+            Ok(true) => receive(&mut session, self.limits.body_bytes, self.limits.request).await,
+            Err(error) => {
+                let outcome = self.unreceived(Format::Json, "", &Unreceived::unparsable(&error));
+                return self.conclude(session, outcome, false).await;
+            }
+        };
+        let reusable = received.is_ok() && !self.drain.is_ending();
+        let outcome = self.judge(&session, received).await;
+        self.conclude(session, outcome, reusable).await
+    }
+
+    async fn judge(&self, session: &ServerSession, received: Result<Bytes, Unreceived>) -> (String, Outcome) {
+        let head = session.req_header();
+        let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let body = match &received {
+            Ok(body) => body.as_ref(),
+            Err(_) => &[],
+        };
+        let target = String::from_utf8_lossy(head.raw_path());
+        let raw = RawRequest {
+            method: head.method.as_str(),
+            target: &target,
+            headers: &head.headers,
+            body,
+            peer: peer(session),
+        };
+        match &received {
+            Ok(_) => self.answer(&raw, host).await,
+            Err(unreceived) => self.unreceived(Format::requested(&raw), host, unreceived),
+        }
+    }
+
+    /// The path of a request that was received whole.
+    async fn answer(&self, raw: &RawRequest<'_>, host: &str) -> (String, Outcome) {
+        let request_id = new_request_id();
+        let (snapshot, now, begin) = (self.store.current(), now(), Instant::now());
+        let Judgement { trail, verdict } = authorize(&snapshot, raw, now);
+        let decision = begin.elapsed();
+        let (result, upstream) = match verdict {
+            Ok(permit) => {
+                let begin = Instant::now();
+                let operation = permit.request().call.name().to_owned();
+                let format = permit.request().format;
+                let result = self.execute(permit, now).await;
+                (result.map(|members| Answer::success(format, &operation, &request_id, members)), Some(begin.elapsed()))
+            }
+            Err(rejection) => (Err(rejection.error()), None),
+        };
+        let code = result.as_ref().err().map(|error| error.code.as_str());
+        let answer = result.unwrap_or_else(|error| Answer::error(Format::requested(raw), host, &request_id, &error));
+        (request_id, Outcome { trail, answer, code, decision, upstream })
+    }
+
+    /// Has a permitted request executed. What changes something waits for the disk, on a thread that may.
+    async fn execute(
+        &self,
+        permit: Permit,
+        now: Timestamp,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, KmsError> {
+        if permit.request().call.effect() == Effect::Read {
+            return self.kms.execute(&permit, now);
+        }
+        let kms = self.kms.clone();
+        tokio::task::spawn_blocking(move || kms.execute(&permit, now))
+            .await
+            .unwrap_or_else(|_| Err(ErrorCode::InternalFailure.into()))
+    }
+
+    fn unreceived(&self, format: Format, host: &str, unreceived: &Unreceived) -> (String, Outcome) {
+        let request_id = new_request_id();
+        let answer = Answer::error(format, host, &request_id, &unreceived.error);
+        let outcome = Outcome {
+            trail: Trail::unreadable(self.store.current().generation, unreceived.reason),
+            answer,
+            code: Some(unreceived.error.code.as_str()),
+            decision: Duration::ZERO,
+            upstream: None,
+        };
+        (request_id, outcome)
+    }
+
+    /// Sends the answer and records it.
+    async fn conclude(
+        &self,
+        mut session: ServerSession,
+        (request_id, outcome): (String, Outcome),
+        reusable: bool,
+    ) -> Option<Stream> {
+        if !reusable {
+            session.set_keepalive(None);
+        }
+        self.telemetry.record(&Record {
+            time: now(),
+            request_id: &request_id,
+            peer: peer(&session),
+            trail: &outcome.trail,
+            status: outcome.answer.status,
+            code: outcome.code,
+            decision: outcome.decision,
+            upstream: outcome.upstream,
+        });
+        send(&mut session, &request_id, outcome.answer).await.ok()?;
+        let finished = session.finish().await.ok()??;
+        Some(finished.into_parts().0).filter(|_| reusable)
+    }
+}
+
+#[async_trait]
+impl ServerApp for Api {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let connected = Counted::new(&self.connections, &self.telemetry.metrics.connections);
+        if connected.count() > self.limits.connections {
+            tracing::warn!(connected = connected.count(), "too many connections; one is turned away");
+            return None;
+        }
+        let mut shutdown = shutdown.clone();
+        let mut next = Some(stream);
+        while let Some(stream) = next.take() {
+            next = self.serve_one(stream, &mut shutdown).await;
+        }
+        None
+    }
+}
+
+async fn send(session: &mut ServerSession, request_id: &str, answer: Answer) -> pingora::Result<()> {
+    let mut head = ResponseHeader::build(answer.status, Some(4))?;
+    head.insert_header("Content-Type", answer.content_type)?;
+    head.insert_header("Content-Length", answer.body.len())?;
+    head.insert_header("x-acs-request-id", request_id)?;
+    head.insert_header("Cache-Control", "no-store")?;
+    session.write_response_header(Box::new(head)).await?;
+    session.write_response_body(answer.body.into(), true).await
+}
+
+/// Resolves when the service is ending.
+async fn ended(shutdown: &mut ShutdownWatch) {
+    let _ = shutdown.wait_for(|ending| *ending).await;
+}
+
+fn peer(session: &ServerSession) -> Option<IpAddr> {
+    match session.client_addr()? {
+        SocketAddr::Inet(address) => Some(address.ip()),
+        SocketAddr::Unix(_) => None,
+    }
+}
+
+fn new_request_id() -> String {
+    Uuid::new_v4().hyphenated().encode_upper(&mut Uuid::encode_buffer()).to_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a request is judged at the time it arrives")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,181 @@
+//! The metrics that Prometheus reads.
+//!
+//! | name | labels | what |
+//! |---|---|---|
+//! | `keyward_requests_total` | operation, decision, status | requests answered |
+//! | `keyward_rejections_total` | reason | requests not allowed, by reason |
+//! | `keyward_decision_seconds` | | reading, identifying and deciding |
+//! | `keyward_upstream_seconds` | | what KMS took |
+//! | `keyward_connections` | | clients connected |
+//! | `keyward_requests_running` | | requests being received or answered |
+//! | `keyward_policies` | kind | policies in force |
+//! | `keyward_callers` | | callers that can prove who they are |
+//! | `keyward_policy_generation` | | which set is in force |
+//! | `keyward_invalid_files` | | files whose present version cannot be used |
+//! | `keyward_reloads_total` | result | changed sets taken, or not |
+//! | `keyward_audit_dropped_total` | | audit lines lost |
+//! | `keyward_build_info` | version | always 1 |
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::Record;
+use crate::store::Status;
+
+/// All metrics of a running Keyward.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    rejections: IntCounterVec,
+    decision: Histogram,
+    upstream: Histogram,
+    policies: IntGaugeVec,
+    callers: IntGauge,
+    generation: IntGauge,
+    invalid_files: IntGauge,
+    reloads: IntCounterVec,
+    audit_dropped: IntCounter,
+    /// Clients connected at the moment.
+    pub connections: IntGauge,
+    /// Requests being received or answered at the moment.
+    pub running: IntGauge,
+}
+
+/// From one microsecond to ten seconds.
+const SECONDS: &[f64] =
+    &[1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 2.5e-3, 1e-2, 5e-2, 0.25, 1.0, 10.0];
+
+impl Metrics {
+    /// Metrics that have counted nothing yet.
+    ///
+    /// # Errors
+    /// Never with the names in this file; the library checks them at run time.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            register(&registry, counter)
+        };
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
+        let histogram = |name: &str, help: &str| {
+            let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+            register(&registry, Histogram::with_opts(options)?)
+        };
+        let build = gauges("keyward_build_info", "The version that runs; always 1.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: counter(
+                "keyward_requests_total",
+                "Requests answered, by operation, decision and HTTP status.",
+                &["operation", "decision", "status"],
+            )?,
+            rejections: counter("keyward_rejections_total", "Requests not allowed, by reason.", &["reason"])?,
+            decision: histogram("keyward_decision_seconds", "Time to read, identify and decide one request.")?,
+            upstream: histogram("keyward_upstream_seconds", "Time that KMS took for one permitted request.")?,
+            policies: gauges("keyward_policies", "Policies in force, by kind.", &["kind"])?,
+            callers: gauge("keyward_callers", "Callers that can prove who they are.")?,
+            generation: gauge("keyward_policy_generation", "Counts the sets of policies that were in force.")?,
+            invalid_files: gauge("keyward_invalid_files", "Files whose present version cannot be used.")?,
+            reloads: counter("keyward_reloads_total", "Changed sets of files, taken or refused.", &["result"])?,
+            audit_dropped: register(
+                &registry,
+                IntCounter::new("keyward_audit_dropped_total", "Audit lines lost because the sink was too slow.")?,
+            )?,
+            running: gauge("keyward_requests_running", "Requests being received or answered at the moment.")?,
+            connections: gauge("keyward_connections", "Clients connected at the moment.")?,
+            registry,
+        })
+    }
+
+    /// Counts a request.
+    pub fn observe(&self, record: &Record<'_>) {
+        let trail = record.trail;
+        let operation = trail.operation.as_deref().filter(|_| trail.operation_is_known).unwrap_or("other");
+        let mut digits = [0; 3];
+        let status = status_label(record.status, &mut digits);
+        self.requests.with_label_values(&[operation, trail.outcome.as_str(), status]).inc();
+        if let Some(reason) = trail.reason {
+            self.rejections.with_label_values(&[reason]).inc();
+        }
+        self.decision.observe(record.decision.as_secs_f64());
+        if let Some(upstream) = record.upstream {
+            self.upstream.observe(upstream.as_secs_f64());
+        }
+    }
+
+    /// The text that Prometheus reads, with the store's state as it is now.
+    pub fn render(&self, status: &Status, audit_dropped: u64) -> Vec<u8> {
+        for (kind, count) in
+            [("key", status.key_policies), ("secret", status.secret_policies), ("ram", status.ram_policies)]
+        {
+            self.policies.with_label_values(&[kind]).set(as_gauge(count as u64));
+        }
+        self.callers.set(as_gauge(status.callers as u64));
+        self.generation.set(as_gauge(status.generation));
+        let mut invalid: Vec<&str> = status.problems.iter().map(|problem| problem.file.as_str()).collect();
+        invalid.dedup();
+        self.invalid_files.set(as_gauge(invalid.len() as u64));
+        raise(&self.reloads.with_label_values(&["taken"]), status.reloads_taken);
+        raise(&self.reloads.with_label_values(&["refused"]), status.reloads_refused);
+        raise(&self.audit_dropped, audit_dropped);
+        let mut text = Vec::new();
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+/// Raises a counter to what was counted elsewhere.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn as_gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A status as text, without allocating.
+fn status_label(status: u16, digits: &mut [u8; 3]) -> &str {
+    let [hundreds, tens, ones] = digits;
+    for (digit, divisor) in [(hundreds, 100), (tens, 10), (ones, 1)] {
+        *digit = b'0' + u8::try_from(status / divisor % 10).unwrap_or(0);
+    }
+    std::str::from_utf8(digits).unwrap_or("000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authz::Trail;
+
+    #[test]
+    fn unknown_operations_add_no_series() {
+        let metrics = Metrics::new().unwrap();
+        for operation in ["Made", "Up", "Names"] {
+            let trail = Trail { operation: Some(operation.into()), reason: Some("implicit_deny"), ..Trail::default() };
+            metrics.observe(&Record {
+                time: jiff::Timestamp::UNIX_EPOCH,
+                request_id: "",
+                peer: None,
+                trail: &trail,
+                status: 403,
+                code: None,
+                decision: std::time::Duration::ZERO,
+                upstream: None,
+            });
+        }
+        let text = String::from_utf8(metrics.render(&Status::default(), 0)).unwrap();
+        let expected = r#"keyward_requests_total{decision="reject",operation="other",status="403"} 3"#;
+        assert!(text.contains(expected), "{text}");
+        assert!(text.contains(r#"keyward_rejections_total{reason="implicit_deny"} 3"#));
+    }
+}

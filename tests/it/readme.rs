@@ -1,0 +1,57 @@
+//! The README's five minutes, as a newcomer types them.
+
+use std::process::Command;
+
+use crate::sandbox::{House, wait};
+
+const README: &str = include_str!("../../README.md");
+
+/// The commands of the first section, each with what its comment promises.
+fn commands() -> Vec<(String, Option<String>)> {
+    let section = README.split("## Five minutes to the first denial").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let block = section.split("```sh").nth(2).unwrap().split("```").next().unwrap();
+    let typed = block.lines().filter(|line| line.starts_with("keyward ") || line.starts_with("sed "));
+    typed
+        .map(|line| match line.split_once("  # ") {
+            Some((command, promise)) => (command.trim().to_owned(), Some(promise.trim().to_owned())),
+            None => (line.to_owned(), None),
+        })
+        .collect()
+}
+
+#[test]
+fn the_first_five_minutes_go_as_the_readme_says() {
+    let house = House::new();
+    let running = house.start();
+    let commands = commands();
+    assert!(commands.len() >= 8, "{commands:?}");
+    for (command, promise) in commands {
+        let generation = running.generation();
+        // The sandbox has other ports and another folder than a newcomer.
+        let program = env!("CARGO_BIN_EXE_keyward");
+        let line = command.replacen("keyward call", &format!("{program} call --endpoint http://{}", running.api), 1);
+        let output = Command::new("sh").arg("-c").arg(&line).current_dir(house.path(".")).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        match promise.as_deref() {
+            Some("allowed") => assert_eq!(output.status.code(), Some(0), "{command}: {said}"),
+            Some(code) => assert!(said.contains(&format!("\"Code\": \"{code}\"")), "{command}: {said}"),
+            None => assert!(wait(|| running.generation() > generation), "{command} changed nothing"),
+        }
+    }
+}
+
+/// Every setting and metric that the README names is there.
+#[test]
+fn what_the_readme_names_exists() {
+    let house = House::new();
+    let running = house.start();
+    let (_, metrics) = running.page("/metrics");
+    let named = README.split('`').filter(|word| word.starts_with("keyward_"));
+    // A metric with labels has no series before something happened.
+    let quiet = ["keyward_requests_total", "keyward_rejections_total"];
+    for name in named {
+        assert!(metrics.contains(name) || quiet.contains(&name), "{name} is no metric");
+    }
+    assert!(README.contains("explain_denials") && house.read("config/keyward.toml").contains("explain_denials"));
+}

@@ -1,0 +1,283 @@
+//! A house of its own for each test: a folder with settings, identities and policies, and a running Keyward in it.
+//!
+//! Tests say what is given, what happens and what is expected; how a process is started, found and ended is here. There
+//! are no sleeps: whoever waits, waits for a condition with a deadline.
+
+#![expect(clippy::disallowed_methods, reason = "tests write files and read the clock")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keyward::authn::rpc_signature;
+use keyward::kms::Params;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A caller of the example directory.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    pub id: &'static str,
+    pub secret: &'static str,
+}
+
+pub const ROOT: Caller = Caller { id: "LTAIKeywardExampleRoot", secret: "keyward-example-secret-root" };
+pub const KIM: Caller = Caller { id: "LTAIKeywardExampleKim", secret: "keyward-example-secret-kim" };
+pub const ALICE: Caller = Caller { id: "LTAIKeywardExampleAlice", secret: "keyward-example-secret-alice" };
+pub const BOB: Caller = Caller { id: "LTAIKeywardExampleBob", secret: "keyward-example-secret-bob" };
+pub const CAROL: Caller = Caller { id: "LTAIKeywardExampleCarol", secret: "keyward-example-secret-carol" };
+
+/// Folders and files of one Keyward, with the examples of this repository in them.
+pub struct House {
+    folder: TempDir,
+}
+
+/// A Keyward that runs in a house.
+pub struct Running<'h> {
+    house: &'h House,
+    child: Child,
+    pub api: String,
+    pub admin: String,
+    output: Lines,
+    errors: Lines,
+    agent: ureq::Agent,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Reply {
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!((self.status, self.body["Code"].as_str()), (status, Some(code)), "{}", self.body);
+        self.body
+    }
+}
+
+/// The lines that a process wrote so far.
+type Lines = Arc<Mutex<Vec<String>>>;
+
+impl House {
+    /// A house with the repository's `config/` and `policies/`, on ports that are free.
+    pub fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for part in ["config", "policies"] {
+            copy(&root.join(part), &folder.path().join(part));
+        }
+        let house = Self { folder };
+        house.edit("config/keyward.toml", "127.0.0.1:7480", "127.0.0.1:0");
+        house.edit("config/keyward.toml", "127.0.0.1:7481", "127.0.0.1:0");
+        house.edit("config/keyward.toml", "debounce_ms = 100", "debounce_ms = 20");
+        house
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Replaces `old`, which must be there, by `new`.
+    pub fn edit(&self, name: &str, old: &str, new: &str) {
+        let text = self.read(name);
+        assert!(text.contains(old), "{name} has no {old:?}");
+        self.write(name, &text.replace(old, new));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
+        command.args(["serve", "--config"]).arg(self.path("config/keyward.toml"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts Keyward and waits until it serves.
+    pub fn start(&self) -> Running<'_> {
+        let mut child = self.command().spawn().unwrap();
+        let output = collect(child.stdout.take().unwrap());
+        let errors = collect(child.stderr.take().unwrap());
+        let url = |label: &str| {
+            let errors = errors.lock().unwrap();
+            let line = errors.iter().find(|line| line.trim_start().starts_with(label))?;
+            let url = line.split_whitespace().find_map(|word| word.strip_prefix("http://"))?;
+            Some(url.split(['/', ',']).next().unwrap().to_owned())
+        };
+        let started = wait(|| url("metrics").is_some());
+        assert!(started, "Keyward did not start:\n{}", errors.lock().unwrap().join("\n"));
+        let (api, admin) = (url("endpoint").unwrap(), url("metrics").unwrap());
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        Running { house: self, child, api, admin, output, errors, agent }
+    }
+
+    /// Starts Keyward in the expectation that it ends by itself; what it said, and how it ended.
+    pub fn start_in_vain(&self) -> (String, Option<i32>) {
+        let output = self.command().output().unwrap();
+        (String::from_utf8(output.stderr).unwrap(), output.status.code())
+    }
+}
+
+impl Running<'_> {
+    /// Sends a request with signature V1 in a form body.
+    pub fn call(&self, caller: Caller, operation: &str, params: &[(&str, &str)]) -> Reply {
+        let body = signed_v1(caller, operation, params);
+        let request = self.agent.post(format!("http://{}/", self.api));
+        let mut response = request.header("content-type", "application/x-www-form-urlencoded").send(body).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).unwrap() }
+    }
+
+    /// Runs `keyward call` against this endpoint: what it printed, and its exit code.
+    pub fn command(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
+        command.arg("call").args(arguments).arg("--config").arg(self.house.path("config/keyward.toml"));
+        let output = command.args(["--endpoint", &format!("http://{}", self.api)]).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr), output.status.code())
+    }
+
+    /// A page of the admin port: status and text.
+    pub fn page(&self, path: &str) -> (u16, String) {
+        let mut response = self.agent.get(format!("http://{}{path}", self.admin)).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    /// The value of a metric, named with its labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.page("/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or(0.0)
+    }
+
+    /// Which generation of policies is in force.
+    pub fn generation(&self) -> u64 {
+        let (_, text) = self.page("/readyz");
+        serde_json::from_str::<Value>(&text).unwrap()["generation"].as_u64().unwrap()
+    }
+
+    #[track_caller]
+    pub fn wait_for_generation(&self, generation: u64) {
+        assert!(wait(|| self.generation() >= generation), "generation {generation} did not come");
+    }
+
+    /// The audit lines written so far.
+    pub fn audit(&self) -> Vec<Value> {
+        self.output.lock().unwrap().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[track_caller]
+    pub fn wait_for_audit_lines(&self, count: usize) -> Vec<Value> {
+        assert!(wait(|| self.output.lock().unwrap().len() >= count), "{count} audit lines did not come");
+        self.audit()
+    }
+
+    /// Everything it wrote to standard output and standard error.
+    pub fn everything_written(&self) -> String {
+        [self.output.lock().unwrap().join("\n"), self.errors.lock().unwrap().join("\n")].join("\n")
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.expect("Keyward did not end")
+    }
+
+    /// Ends it as an operating system would: without a chance to tidy up.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The form body of a request with signature V1.
+pub fn signed_v1(caller: Caller, operation: &str, params: &[(&str, &str)]) -> String {
+    let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let nonce = uuid::Uuid::new_v4().to_string();
+    let public = [
+        ("Action", operation),
+        ("Version", "2016-01-20"),
+        ("Format", "JSON"),
+        ("AccessKeyId", caller.id),
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureVersion", "1.0"),
+        ("SignatureNonce", &nonce),
+        ("Timestamp", &timestamp),
+    ];
+    let all: Params = params.iter().copied().chain(public).collect();
+    let signature = rpc_signature(&caller.secret.into(), "POST", &all);
+    all.iter().chain([("Signature", signature.as_str())]).collect::<Params>().canonical()
+}
+
+/// Waits until `condition` holds; `false` if it did not in time.
+pub fn wait(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if condition() {
+            return true;
+        }
+        thread::yield_now();
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    condition()
+}
+
+fn collect(stream: impl std::io::Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let sink = lines.clone();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            sink.lock().unwrap().push(line);
+        }
+    });
+    lines
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
