@@ -1,0 +1,84 @@
+//! Keyward beside a bare pingora pass-through, in one run, as ratios.
+//!
+//! Four servers get the same load in turn, in several rounds: a trivial upstream; pingora's own proxy in front of that
+//! upstream, which judges nothing; Keyward executing `Encrypt` with its embedded KMS; Keyward refusing it. For each the
+//! table says requests per second and CPU time per request, and both relative to the pass-through.
+//!
+//! `benches/proxy/run` (or `cargo bench --bench proxy -- --seconds 5 --rounds 3 --connections 32`)
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a measuring program: it reads clocks and /proc, prints a table, and stops where it cannot go on"
+)]
+
+mod load;
+mod servers;
+
+use std::time::Duration;
+
+use load::{Load, Measured};
+use servers::{Server, Servers};
+
+/// How the comparison is run.
+struct Options {
+    rounds: usize,
+    load: Load,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["upstream", address] => servers::upstream(address),
+        ["pass-through", address, upstream] => servers::pass_through(address, upstream),
+        _ => compare(&options(&arguments)),
+    }
+}
+
+fn options(arguments: &[String]) -> Options {
+    let number = |name: &str, default: usize| {
+        let index = arguments.iter().position(|argument| argument == name);
+        let given = index.and_then(|index| arguments.get(index + 1)?.parse().ok());
+        given.unwrap_or(default)
+    };
+    let seconds = Duration::from_secs(number("--seconds", 5) as u64);
+    Options { rounds: number("--rounds", 3), load: Load { seconds, connections: number("--connections", 32) } }
+}
+
+fn compare(options: &Options) {
+    let servers = Servers::start();
+    let all = servers.all();
+    let mut results: Vec<Vec<Measured>> = all.iter().map(|_| Vec::new()).collect();
+    for round in 1..=options.rounds {
+        for (server, results) in all.iter().zip(&mut results) {
+            let measured = options.load.run(server);
+            println!("round {round}  {:<28} {:>8.0} requests/s", server.name, measured.per_second());
+            results.push(measured);
+        }
+    }
+    print_table(&all, &results);
+}
+
+fn print_table(servers: &[Server], results: &[Vec<Measured>]) {
+    let medians: Vec<(f64, f64)> = results
+        .iter()
+        .map(|rounds| (median(rounds.iter().map(Measured::per_second)), median(rounds.iter().map(Measured::cpu_us))))
+        .collect();
+    let base =
+        servers.iter().position(|server| server.name == servers::PASS_THROUGH).map_or((1.0, 1.0), |at| medians[at]);
+    println!("\nmedians of {} rounds; ratios to the pass-through\n", results[0].len());
+    println!("| server | requests/s | ratio | CPU µs/request | ratio |\n|---|--:|--:|--:|--:|");
+    for (server, (per_second, cpu_us)) in servers.iter().zip(medians) {
+        let (faster, cpu) = (per_second / base.0, cpu_us / base.1);
+        println!("| {} | {per_second:.0} | {faster:.2} | {cpu_us:.1} | {cpu:.2} |", server.name);
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
