@@ -13,7 +13,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use jiff::Timestamp;
 use keyward::authn::{AcsParts, Directory, acs_signature, identify, payload_hash, rpc_signature};
-use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, authorize};
+use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, authorize, parse_policy};
 use keyward::kms::{KmsRequest, Params, RawRequest};
 use keyward::policy::{Kind, Policy};
 
@@ -27,7 +27,14 @@ struct Wire {
 
 impl Wire {
     fn raw(&self) -> RawRequest<'_> {
-        RawRequest { method: "POST", target: &self.target, headers: &self.headers, body: b"", peer: None }
+        RawRequest {
+            method: "POST",
+            target: &self.target,
+            headers: &self.headers,
+            body: b"",
+            peer: None,
+            secure: false,
+        }
     }
 }
 
@@ -93,7 +100,7 @@ fn snapshot(keys: usize) -> Snapshot {
             {{"Effect":"Allow","Principal":{{"RAM":["acs:ram::{ACCOUNT}:user/alice"]}},"Action":["kms:Encrypt"],
               "Resource":["*"]}}]}}"#
     );
-    let policy = Arc::new(Policy::parse(Kind::Key, "bench", &text).unwrap_or_else(|why| panic!("{why:?}")));
+    let policy = Arc::new(parse_policy(Kind::Key, "bench", &text).unwrap_or_else(|why| panic!("{why:?}")));
     let mut of_account: HashMap<String, Arc<Policy>> =
         (0..keys).map(|key| (format!("key-{key:08}"), policy.clone())).collect();
     of_account.insert(KEY.to_owned(), policy);

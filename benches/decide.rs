@@ -8,7 +8,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use keyward::policy::{AccountPrincipal, Identity, Kind, Policy, Principal, Question, decide};
+use keyward::authz::{parse_policy, vocabulary};
+use keyward::policy::{AccountPrincipal, Context, Identity, Kind, Policy, Principal, Question, decide};
 
 const OWNER: &str = "1234567890123456";
 
@@ -21,7 +22,7 @@ fn key_policy(users: usize) -> Policy {
     };
     let statements: Vec<String> = (0..users).map(statement).collect();
     let text = format!(r#"{{"Version":"1","Statement":[{}]}}"#, statements.join(","));
-    Policy::parse(Kind::Key, "bench", &text).unwrap_or_else(|problems| panic!("{problems:?}"))
+    parse_policy(Kind::Key, "bench", &text).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 fn ram_policy() -> Arc<Policy> {
@@ -29,7 +30,7 @@ fn ram_policy() -> Arc<Policy> {
         r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":["kms:List*","kms:Describe*"],
             "Resource":["acs:kms:*:{OWNER}:key/*","acs:kms:*:{OWNER}:secret/*"]}}]}}"#
     );
-    Arc::new(Policy::parse(Kind::Ram, "bench", &text).unwrap_or_else(|problems| panic!("{problems:?}")))
+    Arc::new(parse_policy(Kind::Ram, "bench", &text).unwrap_or_else(|problems| panic!("{problems:?}")))
 }
 
 fn decisions(criterion: &mut Criterion) {
@@ -43,12 +44,13 @@ fn decisions(criterion: &mut Criterion) {
             let principal = Principal { account: OWNER.into(), identity: Identity::User(user.as_str().into()) };
             let question = Question {
                 principal: &principal,
-                action: "kms:Decrypt",
+                action: vocabulary().action("kms:Decrypt"),
                 resource: "acs:kms:cn-hangzhou:1234567890123456:key/key-hzz62f1cb66fa42qo19abc",
                 owner: OWNER,
                 identity_policies: &ram,
                 session_policy: None,
                 resource_policy: Some(&policy),
+                context: Context::default(),
                 account_principal: AccountPrincipal::Delegates,
             };
             group.bench_with_input(BenchmarkId::new(name, statements), &question, |bencher, question| {

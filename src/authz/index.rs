@@ -2,7 +2,11 @@
 //!
 //! Immutable and cheap to copy: whoever learns something new makes a new index and publishes it in the next snapshot.
 
+use std::sync::Arc;
+
+use super::needs::Target;
 use crate::kms::{AliasName, CiphertextBlob, KeyId, SecretName};
+use crate::policy::Pairs;
 
 /// An index of names. With the embedded KMS it is complete: what is not in it does not exist.
 #[derive(Clone, Default)]
@@ -13,6 +17,10 @@ pub struct ResourceIndex {
     versions: imbl::HashMap<String, (String, KeyId)>,
     /// `ACCOUNT:SECRET-NAME` → the key that its owner chose, if any.
     secrets: imbl::HashMap<String, Option<KeyId>>,
+    /// `ACCOUNT:KEY-ID` → its tags.
+    key_tags: imbl::HashMap<String, Arc<Pairs>>,
+    /// `ACCOUNT:SECRET-NAME` → its tags.
+    secret_tags: imbl::HashMap<String, Arc<Pairs>>,
 }
 
 fn owned(account: &str, name: &str) -> String {
@@ -35,6 +43,26 @@ impl ResourceIndex {
         self.secrets.get(&owned(account, name.as_str())).and_then(Option::as_ref)
     }
 
+    /// The tags of a key or secret; other targets have none.
+    pub fn tags(&self, target: &Target) -> &Pairs {
+        let tags = match target {
+            Target::Key(key) => self.key_tags.get(&owned(&key.account, key.name.as_str())),
+            Target::Secret(secret) => self.secret_tags.get(&owned(&secret.account, secret.name.as_str())),
+            _ => None,
+        };
+        tags.map_or(&[], |tags| tags)
+    }
+
+    /// Replaces the tags of a key.
+    pub fn set_key_tags(&mut self, account: &str, key: &KeyId, tags: Arc<Pairs>) {
+        replace(&mut self.key_tags, owned(account, key.as_str()), tags);
+    }
+
+    /// Replaces the tags of a secret.
+    pub fn set_secret_tags(&mut self, account: &str, name: &SecretName, tags: Arc<Pairs>) {
+        replace(&mut self.secret_tags, owned(account, name.as_str()), tags);
+    }
+
     /// Points an alias to a key.
     pub fn set_alias(&mut self, account: &str, alias: &AliasName, key: KeyId) {
         self.aliases.insert(owned(account, alias.as_str()), key);
@@ -48,5 +76,14 @@ impl ResourceIndex {
     /// Adds a secret with the key that encrypts it.
     pub fn add_secret(&mut self, account: &str, name: &SecretName, key: Option<KeyId>) {
         self.secrets.insert(owned(account, name.as_str()), key);
+    }
+}
+
+/// Most resources have no tags; they take no room.
+fn replace(map: &mut imbl::HashMap<String, Arc<Pairs>>, name: String, tags: Arc<Pairs>) {
+    if tags.is_empty() {
+        map.remove(&name);
+    } else {
+        map.insert(name, tags);
     }
 }

@@ -4,11 +4,13 @@
 //! [`Snapshot`], a request and the time; its answer is either a [`Permit`], without which nothing is executed, or a
 //! [`Rejection`], and in both cases a [`Trail`] of what was found.
 
+mod facts;
 mod index;
 mod needs;
 mod rejection;
 mod snapshot;
 mod trail;
+mod vocabulary;
 
 use jiff::Timestamp;
 
@@ -17,6 +19,9 @@ pub use needs::{Owned, Permission, Target};
 pub use rejection::{Denial, Rejection};
 pub use snapshot::{PolicyTable, Rules, Snapshot};
 pub use trail::{Outcome, Trail};
+pub use vocabulary::{parse_policy, vocabulary};
+
+use facts::Facts;
 
 use crate::authn::{Caller, identify};
 use crate::kms::{KmsError, KmsRequest, RawRequest};
@@ -73,8 +78,9 @@ fn judge(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp, trail: &mut 
     check_region(snapshot, &request).map_err(Rejection::Malformed)?;
     let needed = needs::permissions(snapshot, &request, caller.principal).map_err(Rejection::Malformed)?;
     trail.needs(&needed);
+    let facts = Facts::new(&snapshot.rules, raw, &request, caller.principal, now).map_err(Rejection::Malformed)?;
     for permission in &needed {
-        trail.granted(permit_one(snapshot, &caller, &request, permission)?);
+        trail.granted(permit_one(snapshot, &caller, &facts, &request, permission)?);
     }
     let targets = needed.into_iter().map(|permission| permission.target).collect();
     Ok(Permit { caller: caller.principal.clone(), targets, request })
@@ -84,17 +90,19 @@ fn judge(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp, trail: &mut 
 fn permit_one(
     snapshot: &Snapshot,
     caller: &Caller<'_>,
+    facts: &Facts,
     request: &KmsRequest,
     permission: &Permission,
 ) -> Result<Option<String>, Rejection> {
     let question = Question {
         principal: caller.principal,
-        action: &permission.action,
+        action: vocabulary().action(&permission.action),
         resource: &permission.resource.arn,
         owner: &permission.resource.owner,
         identity_policies: snapshot.policies.of_member(caller.member),
         session_policy: None,
         resource_policy: permission.in_scope.then(|| snapshot.policies.of_target(&permission.target)).flatten(),
+        context: facts.context(snapshot, &permission.target),
         account_principal: snapshot.rules.account_principal,
     };
     match decide(&question) {

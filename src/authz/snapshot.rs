@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::index::ResourceIndex;
 use super::needs::Target;
 use crate::authn::Directory;
@@ -28,6 +30,10 @@ pub struct Snapshot {
 pub struct Rules {
     /// The region that is served; bare names and containers are in it.
     pub region: String,
+    /// The VPC that requests come from, as `acs:SourceVpc`; `None` if they come from none.
+    pub source_vpc: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// How `acs:ram::ACCOUNT:*` in a key or secret policy is read.
     pub account_principal: AccountPrincipal,
     /// Whether a refusal tells the caller which policy refused.

@@ -83,7 +83,8 @@ impl House {
     fn judge(&self, who: &str, operation: &str, params: &[(&str, &str)]) -> Judgement {
         let target = signed(who, operation, params);
         let headers = HeaderMap::new();
-        let raw = RawRequest { method: "POST", target: &target, headers: &headers, body: b"", peer: None };
+        let raw =
+            RawRequest { method: "POST", target: &target, headers: &headers, body: b"", peer: None, secure: false };
         authorize(&self.0, &raw, NOW.parse().unwrap())
     }
 
@@ -134,7 +135,7 @@ fn key_id(id: &str) -> KeyId {
 
 fn policy(kind: Kind, name: &str, statements: &[String]) -> Arc<Policy> {
     let text = format!(r#"{{"Version":"1","Statement":[{}]}}"#, statements.join(","));
-    Arc::new(Policy::parse(kind, name, &text).unwrap())
+    Arc::new(parse_policy(kind, name, &text).unwrap())
 }
 
 /// A RAM statement. `resource` is `*`, or stands below the usual address: `key/k1`.
@@ -411,7 +412,14 @@ fn to_list_regions_it_is_enough_to_be_somebody() {
     assert_eq!(house.answer("alice", "DescribeRegions", &[]), "allow");
     assert_eq!(house.answer("mallory", "DescribeRegions", &[]), "InvalidAccessKeyId.NotFound");
     let target = signed("alice", "DescribeRegions", &[]).replace("AccessKeyId=alice", "AccessKeyId=root");
-    let raw = RawRequest { method: "POST", target: &target, headers: &HeaderMap::new(), body: b"", peer: None };
+    let raw = RawRequest {
+        method: "POST",
+        target: &target,
+        headers: &HeaderMap::new(),
+        body: b"",
+        peer: None,
+        secure: false,
+    };
     let judgement = authorize(&house.0, &raw, NOW.parse().unwrap());
     assert_eq!(judgement.trail.reason, Some("signature_mismatch"));
     assert_eq!((judgement.trail.caller, judgement.trail.access_key_id.as_deref()), (None, Some("root")));
@@ -563,7 +571,7 @@ proptest! {
             }
         }
         let house = House::new().rules(|rules| rules.explain_denials = true);
-        let raw = RawRequest { method: &method, target: &target, headers: &map, body: &body, peer: None };
+        let raw = RawRequest { method: &method, target: &target, headers: &map, body: &body, peer: None, secure: false };
         let judge = || authorize(&house.0, &raw, NOW.parse().unwrap());
         let (first, second) = (judge(), judge());
         prop_assert!(first.verdict.is_err());
@@ -580,7 +588,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let changed = String::from_utf8(bytes).unwrap();
-        let raw = RawRequest { method: "POST", target: &changed, headers: &HeaderMap::new(), body: b"", peer: None };
+        let raw = RawRequest { method: "POST", target: &changed, headers: &HeaderMap::new(), body: b"", peer: None, secure: false };
         let verdict = authorize(&house.0, &raw, NOW.parse().unwrap()).verdict;
         // The hex digits of an escape mean the same in either case.
         prop_assert_eq!(verdict.is_ok(), changed.eq_ignore_ascii_case(&right) && decoded(&changed) == decoded(&right));

@@ -256,8 +256,14 @@ mod tests {
             for (name, value) in &signed.headers {
                 headers.insert(*name, value.parse().unwrap());
             }
-            let raw =
-                RawRequest { method: "POST", target: "/", headers: &headers, body: signed.body.as_bytes(), peer: None };
+            let raw = RawRequest {
+                method: "POST",
+                target: "/",
+                headers: &headers,
+                body: signed.body.as_bytes(),
+                peer: None,
+                secure: false,
+            };
             let request = KmsRequest::parse(&raw).unwrap();
             assert_eq!((request.call.name(), request.format, &request.params), ("Encrypt", format, &params()));
             let caller = identify(&directory, &raw, &request, moment.time).unwrap();

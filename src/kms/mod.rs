@@ -12,6 +12,7 @@ mod operations;
 mod params;
 mod request;
 mod scheme;
+mod structured;
 
 pub use answer::{Answer, Format};
 pub use ciphertext::CiphertextBlob;
@@ -21,6 +22,7 @@ pub use operations::{Authorization, Effect, Need, OPERATIONS, On, Operation, Sco
 pub use params::{Params, percent_encode};
 pub use request::{Call, KmsRequest, RawRequest};
 pub use scheme::{AcsSignature, RpcSignature, SCHEMES_V3, Scheme};
+pub use structured::{encryption_context, tags};
 
 /// The only version of the KMS API.
 pub const API_VERSION: &str = "2016-01-20";

@@ -29,6 +29,8 @@ pub struct RawRequest<'a> {
     pub body: &'a [u8],
     /// Who is at the other end of the socket.
     pub peer: Option<IpAddr>,
+    /// Whether that connection is TLS.
+    pub secure: bool,
 }
 
 /// What is called.

@@ -5,7 +5,6 @@
 //! into force, so what was answered survives the process. Key material and plaintexts never reach a log.
 
 mod cipher;
-mod context;
 mod execution;
 mod functions;
 mod key;

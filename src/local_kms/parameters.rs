@@ -5,8 +5,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::kms::{ErrorCode, KmsError, Params};
-use crate::policy::{Kind, Policy};
+use crate::authz::parse_policy;
+use crate::kms::{self, ErrorCode, KmsError, Params};
+use crate::policy::Kind;
 use crate::source::Problem;
 use crate::source::json::Node;
 
@@ -88,7 +89,7 @@ pub fn policy(params: &Params, kind: Kind, in_instance: bool) -> Result<Option<&
     if !in_instance {
         return Err(ErrorCode::KeyPolicyUnSupported.into());
     }
-    Policy::parse(kind, "Policy", text).map_err(|problems| invalid_policy(&problems))?;
+    parse_policy(kind, "Policy", text).map_err(|problems| invalid_policy(&problems))?;
     Ok(Some(text))
 }
 
@@ -132,28 +133,20 @@ impl Page {
 /// # Errors
 /// They are of another form, too many, have a key twice, or break the rules for keys and values.
 pub fn tags(params: &Params) -> Result<Vec<Tag>, KmsError> {
-    let Some(text) = given(params, "Tags") else { return Ok(Vec::new()) };
-    let read = || {
-        let elements = Node::parse(text)?.elements()?;
-        elements.into_iter().map(tag).collect::<Result<Vec<_>, _>>()
-    };
-    let tags = read().map_err(|problem| KmsError::invalid_parameter_because("Tags", problem))?;
-    let repeated = tags.iter().enumerate().any(|(at, tag)| tags.iter().take(at).any(|other| other.key == tag.key));
-    if tags.len() > TAGS_MAX || repeated {
-        let why = format!("there may be {TAGS_MAX} tags, each key once");
-        return Err(KmsError::invalid_parameter_because("Tags", why));
+    let tags = kms::tags(params)?;
+    if tags.len() > TAGS_MAX {
+        return Err(KmsError::invalid_parameter_because("Tags", format!("there may be {TAGS_MAX} tags")));
     }
-    Ok(tags)
+    tags.into_iter().map(tag).collect()
 }
 
-fn tag(node: Node<'_>) -> Result<Tag, Problem> {
-    let [key, value] = pair(node, "TagKey", "TagValue")?;
-    let (key, value) = (key.string()?, value.string()?);
+fn tag((key, value): (String, String)) -> Result<Tag, KmsError> {
     let legal = |text: &str| {
         text.len() <= TAG_CHARS_MAX && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/\\_-.+=:@".contains(&b))
     };
     if key.is_empty() || !legal(&key) || !legal(&value) || key.starts_with("aliyun") || key.starts_with("acs:") {
-        return Err(node.problem(
+        return Err(KmsError::invalid_parameter_because(
+            "Tags",
             "a key and a value have at most 128 characters from A-Z a-z 0-9 / \\ _ - . + = : @, \
              and a key does not start with aliyun or acs:",
         ));

@@ -11,7 +11,9 @@ use imbl::OrdMap;
 use crate::authz::{Owned, ResourceIndex};
 use crate::kms::{AliasName, ErrorCode, KeyId, KmsError, SecretName};
 
-use super::key::{Key, KeyVersion};
+use crate::policy::Pairs;
+
+use super::key::{Key, KeyVersion, Tag};
 use super::secret::Secret;
 
 /// Aliases with this prefix belong to Alibaba Cloud's own services (CreateAlias, "AliasName").
@@ -98,6 +100,7 @@ impl State {
                 for version in key.versions() {
                     self.index.add_version(&version.id, account, id.clone());
                 }
+                self.index.set_key_tags(account, id, tag_pairs(&key.tags));
                 self.account_mut(account).keys.insert(id.clone(), key.clone());
             }
             Record::Alias(account, alias, key) => {
@@ -106,6 +109,7 @@ impl State {
             }
             Record::Secret(account, name, secret) => {
                 self.index.add_secret(account, name, secret.key.clone());
+                self.index.set_secret_tags(account, name, tag_pairs(&secret.tags));
                 self.account_mut(account).secrets.insert(name.clone(), secret.clone());
             }
         }
@@ -143,4 +147,9 @@ impl Draft {
     pub fn finish(self) -> (State, Vec<Record>) {
         (self.state, self.records)
     }
+}
+
+/// Tags as conditions look at them.
+fn tag_pairs(tags: &[Tag]) -> Arc<Pairs> {
+    tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect()
 }

@@ -13,8 +13,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::condition::{Truth, all_hold};
+use super::context::Context;
 use super::document::{Effect, Kind, Policy, Statement};
 use super::principal::{Identity, Principal};
+use super::vocabulary::Action;
 
 /// How `ACCOUNT:*` and `ACCOUNT:root` in a key or secret policy of that same account are read. The documentation
 /// leaves both readings open; the default statement of every key policy depends on it.
@@ -33,7 +36,7 @@ pub struct Question<'a> {
     /// Who asks.
     pub principal: &'a Principal,
     /// What for, for example `kms:Encrypt`.
-    pub action: &'a str,
+    pub action: Action<'a>,
     /// On what: an ARN, or `*` where the action has no resource.
     pub resource: &'a str,
     /// The account that owns the resource.
@@ -44,6 +47,8 @@ pub struct Question<'a> {
     pub session_policy: Option<&'a Policy>,
     /// The policy of the key or secret, if it has one and the action lies in its scope.
     pub resource_policy: Option<&'a Policy>,
+    /// What conditions can look at.
+    pub context: Context<'a>,
     /// How the account as principal is read.
     pub account_principal: AccountPrincipal,
 }
@@ -196,8 +201,18 @@ impl<'a> Found<'a> {
 
 fn matches(question: &Question<'_>, kind: Kind, statement: &Statement) -> bool {
     statement.actions.include(question.action)
-        && statement.resources.iter().any(|pattern| pattern.matches(question.resource))
+        && statement.resources.include(question.resource)
         && (kind == Kind::Ram || speaks_of(question, statement))
+        && condition_allows(question, statement)
+}
+
+/// A condition that cannot be decided makes an Allow grant nothing, and a Deny refuse.
+fn condition_allows(question: &Question<'_>, statement: &Statement) -> bool {
+    match all_hold(&statement.conditions, &question.context) {
+        Truth::Yes => true,
+        Truth::Undecidable => statement.effect == Effect::Deny,
+        Truth::No => false,
+    }
 }
 
 /// Whether a statement of a key or secret policy speaks of the caller.

@@ -13,6 +13,8 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 pub struct Pattern {
     text: Box<str>,
     case: Case,
+    /// There is no `*` or `?` in it, so it is compared as a whole.
+    literal: bool,
 }
 
 /// Whether letters must agree in case.
@@ -25,12 +27,16 @@ enum Case {
 impl Pattern {
     /// A pattern in which case matters: resources.
     pub fn exact(text: &str) -> Self {
-        Self { text: text.into(), case: Case::Exact }
+        Self::new(text, Case::Exact)
     }
 
     /// A pattern in which ASCII case does not matter: actions, names of users and roles.
     pub fn ignoring_case(text: &str) -> Self {
-        Self { text: text.into(), case: Case::Ignored }
+        Self::new(text, Case::Ignored)
+    }
+
+    fn new(text: &str, case: Case) -> Self {
+        Self { text: text.into(), case, literal: !text.contains(['*', '?']) }
     }
 
     /// The pattern as it was written.
@@ -41,6 +47,12 @@ impl Pattern {
     /// Whether the whole of `candidate` fits. Takes no memory, and at worst time proportional
     /// to the product of both lengths.
     pub fn matches(&self, candidate: &str) -> bool {
+        if self.literal {
+            return match self.case {
+                Case::Exact => *self.text == *candidate,
+                Case::Ignored => self.text.eq_ignore_ascii_case(candidate),
+            };
+        }
         let (mut pattern, mut rest) = (self.text.chars(), candidate.chars());
         // Where to go on when the part after the latest `*` does not fit: the pattern behind that `*`, and the
         // candidate one character further than the last attempt. Earlier `*` never need to be tried again, because

@@ -142,6 +142,7 @@ impl Api {
             headers: &head.headers,
             body,
             peer: peer(session),
+            secure: false,
         };
         match &received {
             Ok(_) => self.answer(&raw, host).await,

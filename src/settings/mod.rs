@@ -3,9 +3,11 @@
 //! Every mistake is reported, each with its place and what would be right. Defaults stand in this file and are shown in
 //! `config/keyward.toml`. Paths are relative to the folder of the settings file.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::policy::AccountPrincipal;
 use crate::source::toml::{self, Section};
@@ -20,6 +22,8 @@ pub struct Settings {
     pub kms: Kms,
     /// Policies and identities on disk.
     pub policies: Policies,
+    /// What of a request's origin is known here.
+    pub network: Network,
     /// How policies are read and refusals are answered.
     pub authorization: Authorization,
     /// What a client may use up.
@@ -61,6 +65,15 @@ pub struct Policies {
     pub debounce: Duration,
     /// How often everything is looked at without an event.
     pub rescan: Duration,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The VPC that requests come from, for `acs:SourceVpc`.
+    pub source_vpc: Option<String>,
 }
 
 /// `[authorization]`
@@ -143,10 +156,11 @@ impl Settings {
         toml::read(text, |root| {
             let (listen, kms) = (listen(&root.section("listen")), kms(&root.section("kms"), folder));
             let policies = policies(&root.section("policies"), folder);
+            let network = network(&root.section("network"));
             let authorization = authorization(&root.section("authorization"));
             let limits = limits(&root.section("limits"));
             let log = log(&root.section("log"), folder);
-            Some(Self { listen: listen?, kms: kms?, policies: policies?, authorization, limits, log })
+            Some(Self { listen: listen?, kms: kms?, policies: policies?, network, authorization, limits, log })
         })
     }
 }
@@ -200,6 +214,22 @@ fn policies(section: &Section<'_>, folder: &Path) -> Option<Policies> {
     let rescan = Duration::from_secs(section.integer("rescan_seconds", 1..86_401).unwrap_or(10));
     section.finish();
     Some(Policies { directory: folder.join(directory?), identities: folder.join(identities?), debounce, rescan })
+}
+
+fn network(section: &Section<'_>) -> Network {
+    let mut trusted_proxies = Vec::new();
+    for (text, position) in section.strings("trusted_proxies").unwrap_or_default() {
+        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(network) => trusted_proxies.push(network),
+            Err(_) => section.report_place(
+                position,
+                format!("`network.trusted_proxies` holds `{text}`; write addresses or networks such as \"10.0.0.0/8\""),
+            ),
+        }
+    }
+    let source_vpc = section.string("source_vpc").map(str::to_owned);
+    section.finish();
+    Network { trusted_proxies, source_vpc }
 }
 
 fn authorization(section: &Section<'_>) -> Authorization {

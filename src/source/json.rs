@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Problem;
+use super::{Position, Problem};
 
 /// One JSON value, as a slice of the text it was found in.
 #[derive(Clone, Copy)]
@@ -35,6 +35,23 @@ impl<'a> Node<'a> {
     /// A problem at this value's place.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         Problem::at(self.text, self.offset(), message)
+    }
+
+    /// Where this value begins.
+    pub fn position(&self) -> Position {
+        Position::of(self.text, self.offset())
+    }
+
+    /// This value as a text: a string's value, or a number or boolean as it is written.
+    ///
+    /// # Errors
+    /// This is an object, an array or null.
+    pub fn scalar(&self) -> Result<String, Problem> {
+        match self.kind() {
+            "a string" => self.string(),
+            "a number" | "a boolean" => Ok(self.raw.to_owned()),
+            other => Err(self.problem(format!("expected a string, found {other}"))),
+        }
     }
 
     /// The members of this object in their order.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::Status;
 use super::files::{self, FOLDERS, Found, Stamp};
 use crate::authn::{Attachment, Directory, Member, SecretSource};
-use crate::authz::PolicyTable;
+use crate::authz::{PolicyTable, parse_policy};
 use crate::kms::percent_encode;
 use crate::policy::{Kind, Policy};
 use crate::settings;
@@ -245,7 +245,7 @@ fn read_policy(root: &Path, file: &Found, before: Option<Entry>) -> (Entry, bool
         if before.as_ref().is_some_and(|entry| entry.policy.is_some() && *entry.text == *text) {
             return Ok(None);
         }
-        Policy::parse(file.key.kind, &name, &text).map(|policy| Some((text, policy)))
+        parse_policy(file.key.kind, &name, &text).map(|policy| Some((text, policy)))
     });
     let (path, stamp) = (file.path.clone(), Some(file.stamp));
     match (read, before) {

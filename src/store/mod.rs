@@ -19,7 +19,7 @@ use jiff::Timestamp;
 pub use watch::Watcher;
 
 use crate::authn::Directory;
-use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot};
+use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
 use crate::policy::Kind;
 use crate::settings::Settings;
 use crate::source::{Problem, shown};
@@ -90,6 +90,8 @@ impl Store {
         }
         let rules = Rules {
             region: settings.kms.region.clone(),
+            source_vpc: settings.network.source_vpc.clone(),
+            trusted_proxies: settings.network.trusted_proxies.clone(),
             account_principal: settings.authorization.account_principal,
             explain_denials: settings.authorization.explain_denials,
             no_permission_status: settings.authorization.no_permission_status,
@@ -183,7 +185,7 @@ impl Store {
     pub fn set_policy(&self, kind: Kind, account: &str, name: &str, text: &str) -> Result<(), SetPolicyError> {
         let key = FileKey::new(kind, account, name);
         let path = key.path(&self.root, &self.account);
-        crate::policy::Policy::parse(kind, name, text).map_err(SetPolicyError::Invalid)?;
+        parse_policy(kind, name, text).map_err(SetPolicyError::Invalid)?;
         let mut loader = self.lock();
         write::replace(&path, text).map_err(SetPolicyError::Io)?;
         self.reload_with(&mut loader, now());

@@ -62,7 +62,7 @@ impl House {
 fn alice_may(store: &Store, action: &str) -> bool {
     let snapshot = store.current();
     let policies = snapshot.policies.of_member(1);
-    policies.iter().any(|policy| policy.statements[0].actions.include(action))
+    policies.iter().any(|policy| policy.statements[0].actions.include(crate::authz::vocabulary().action(action)))
 }
 
 #[test]

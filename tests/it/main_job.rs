@@ -175,6 +175,59 @@ fn a_policy_set_through_the_api_is_the_file_on_disk() {
     assert_eq!(house.read("policies/secrets/payroll%2Fdb-password.json"), policy);
 }
 
+/// The condition of alice's statement, the parameters of her request, and whether it is executed.
+#[test]
+fn conditions_look_at_the_real_request() {
+    let house = House::new();
+    let statement = "\"Sid\": \"OrdersServiceUsesTheKey\",";
+    let original = house.read(ORDERS);
+    let running = house.start();
+    let context = ("EncryptionContext", r#"{"Department":"orders"}"#);
+    for (condition, params, executed) in [
+        (r#"{"IpAddress": {"acs:SourceIp": ["127.0.0.1"]}}"#, vec![], true),
+        (r#"{"NotIpAddress": {"acs:SourceIp": ["127.0.0.0/8"]}}"#, vec![], false),
+        (r#"{"Bool": {"acs:SecureTransport": "true"}}"#, vec![], false),
+        (r#"{"DateGreaterThan": {"acs:CurrentTime": "2020-01-01T00:00:00Z"}}"#, vec![], true),
+        (r#"{"DateLessThan": {"acs:CurrentTime": "2020-01-01T00:00:00Z"}}"#, vec![], false),
+        (r#"{"StringEquals": {"kms:EncryptionContext:Department": "orders"}}"#, vec![context], true),
+        (r#"{"StringEquals": {"kms:EncryptionContext:Department": "orders"}}"#, vec![], false),
+        (r#"{"StringEquals": {"kms:EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}}"#, vec![], true),
+        (r#"{"StringLike": {"acs:PrincipalARN": "acs:ram::*:user/al*"}}"#, vec![], true),
+        (r#"{"StringEquals": {"kms:tag/Project": "Apollo"}}"#, vec![], false),
+        (r#"{"StringNotLike": {"acs:SourceVpc": "vpc-*"}}"#, vec![], true),
+    ] {
+        let generation = running.generation();
+        let edited = original.replace(statement, &format!("{statement} \"Condition\": {condition},"));
+        if edited != house.read(ORDERS) {
+            house.write(ORDERS, &edited);
+            running.wait_for_generation(generation + 1);
+        }
+        let all = [&[("KeyId", "alias/orders"), ("Plaintext", "aGVsbG8=")][..], &params].concat();
+        let reply = running.call(ALICE, "Encrypt", &all);
+        assert_eq!(reply.status == 200, executed, "{condition} {params:?}: {}", reply.body);
+    }
+}
+
+/// The documented sample: use keys only where the tag Project is Apollo.
+#[test]
+fn tags_of_a_key_decide_who_may_use_it() {
+    let house = House::new();
+    let policy = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["kms:Encrypt","kms:Decrypt"],
+        "Resource":"acs:kms:*:*:key/*","Condition":{"StringEqualsIgnoreCase":{"kms:tag/Project":["Apollo"]}}}]}"#;
+    house.write("policies/ram/KmsBrowse.json", policy);
+    let running = house.start();
+    let created = |tag: &str| {
+        let tags = format!(r#"[{{"TagKey":"Project","TagValue":"{tag}"}}]"#);
+        let key = running.call(KIM, "CreateKey", &[("Tags", &tags)]).ok();
+        key["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
+    };
+    let (apollo, gemini) = (created("apollo"), created("Gemini"));
+    running.call(ALICE, "Encrypt", &[("KeyId", &apollo), ("Plaintext", "aGVsbG8=")]).ok();
+    running
+        .call(ALICE, "Encrypt", &[("KeyId", &gemini), ("Plaintext", "aGVsbG8=")])
+        .refused(403, "Forbidden.NoPermission");
+}
+
 #[test]
 fn yesterdays_ciphertext_decrypts_after_a_kill() {
     let house = House::new();

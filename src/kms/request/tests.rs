@@ -25,7 +25,7 @@ fn parse(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Re
     for (name, value) in headers {
         map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    let raw = RawRequest { method, target, headers: &map, body: body.as_bytes(), peer: None };
+    let raw = RawRequest { method, target, headers: &map, body: body.as_bytes(), peer: None, secure: false };
     KmsRequest::parse(&raw).map_err(|error| format!("{}: {}", error.code.as_str(), error.message))
 }
 

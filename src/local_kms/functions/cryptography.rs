@@ -6,10 +6,9 @@
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use crate::kms::{ErrorCode, KmsError, Params};
+use crate::kms::{ErrorCode, KmsError, Params, encryption_context};
 
 use super::super::cipher::random_bytes;
-use super::super::context::canonical_context;
 use super::super::execution::{Execution, ciphertext};
 use super::super::parameters::{given, number};
 use super::{Members, members};
@@ -25,13 +24,23 @@ pub fn encrypt(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let name = execution.key(0)?;
     let state = execution.kms.state();
     let version = &state.key(name)?.usable()?.primary;
-    let context = canonical_context(execution.params(), "EncryptionContext")?;
+    let context = bound_context(execution)?;
     let sealed = version.seal(&context, &plaintext(execution.params())?)?;
     Ok(members([
         ("KeyId", name.name.as_str().into()),
         ("KeyVersionId", version.id.as_str().into()),
         ("CiphertextBlob", sealed.encode().into()),
     ]))
+}
+
+/// The encryption context as it is bound to a ciphertext: names sorted, no white space. None and an empty one are the
+/// same.
+fn bound_context(execution: &Execution<'_>) -> Result<Vec<u8>, KmsError> {
+    let context = encryption_context(execution.params(), "EncryptionContext")?;
+    if context.is_empty() {
+        return Ok(Vec::new());
+    }
+    serde_json::to_vec(&context).map_err(|_| KmsError::invalid_parameter("EncryptionContext"))
 }
 
 fn plaintext(params: &Params) -> Result<Zeroizing<Vec<u8>>, KmsError> {
@@ -53,7 +62,7 @@ pub fn decrypt(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let ciphertext = ciphertext(execution.params())?;
     // The ciphertext only claims its version. What counts is that it is one of the key that was judged.
     let version = key.version(ciphertext.version_id()).ok_or(ErrorCode::KeyNotFound)?;
-    let context = canonical_context(execution.params(), "EncryptionContext")?;
+    let context = bound_context(execution)?;
     let opened = version.open(&context, &ciphertext);
     let plaintext = opened.ok_or_else(|| KmsError::invalid_parameter("CiphertextBlob"))?;
     Ok(members([
@@ -68,7 +77,7 @@ pub fn generate_data_key(execution: &Execution<'_>) -> Result<Members, KmsError>
     let name = execution.key(0)?;
     let state = execution.kms.state();
     let version = &state.key(name)?.usable()?.primary;
-    let context = canonical_context(execution.params(), "EncryptionContext")?;
+    let context = bound_context(execution)?;
     let data_key = random_bytes(data_key_bytes(execution.params())?)?;
     let sealed = version.seal(&context, &data_key)?;
     Ok(members([

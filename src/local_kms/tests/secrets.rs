@@ -196,8 +196,6 @@ fn a_key_does_not_decrypt_the_secrets_that_it_seals() {
     let secret = house.kms.state().account(ALICE).secrets.values().next().unwrap().clone();
     let sealed = secret.versions[0].sealed.encode();
     assert!(house.refused("Decrypt", &[("CiphertextBlob", &sealed)]).starts_with("400 InvalidParameter"));
-    let forged = house.refused("Decrypt", &[("CiphertextBlob", &sealed), ("EncryptionContext", r#"["1","s","v1"]"#)]);
-    assert!(forged.contains("\"EncryptionContext\""), "{forged}");
 }
 
 #[test]

@@ -139,7 +139,14 @@ pub fn permit(snapshot: &Snapshot, account: &str, operation: &str, given: Given<
     let signature = rpc_signature(&format!("s{account}").into(), "POST", &signed);
     let all: Params = signed.iter().chain([("Signature", signature.as_str())]).collect();
     let target = format!("/?{}", all.canonical());
-    let raw = RawRequest { method: "POST", target: &target, headers: &HeaderMap::new(), body: b"", peer: None };
+    let raw = RawRequest {
+        method: "POST",
+        target: &target,
+        headers: &HeaderMap::new(),
+        body: b"",
+        peer: None,
+        secure: false,
+    };
     authorize(snapshot, &raw, at(0)).verdict.unwrap_or_else(|rejection| panic!("{operation}: {rejection:?}"))
 }
 

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::vocabulary::Vocabulary;
 use super::*;
 
 const OWNER: &str = "1";
@@ -9,7 +10,7 @@ const KEY: &str = "acs:kms:cn-hangzhou:1:key/k1";
 
 fn policy(kind: Kind, statements: &[String]) -> Policy {
     let text = format!(r#"{{"Version":"1","Statement":[{}]}}"#, statements.join(","));
-    Policy::parse(kind, "p", &text).unwrap()
+    Policy::parse(kind, "p", &text, &Vocabulary::default()).unwrap()
 }
 
 fn key_statement(effect: &str, principal: &str, action: &str) -> String {
@@ -54,12 +55,13 @@ impl<'a> Case<'a> {
         let session = self.session.map(|statements| policy(Kind::Ram, statements));
         let decision = decide(&Question {
             principal: &principal,
-            action: "kms:Encrypt",
+            action: Vocabulary::default().action("kms:Encrypt"),
             resource: KEY,
             owner: OWNER,
             identity_policies: &ram,
             session_policy: session.as_ref(),
             resource_policy: key.as_ref(),
+            context: Context::default(),
             account_principal: self.reading,
         });
         match decision {
@@ -154,16 +156,17 @@ fn the_answer_names_the_statement_which_decided() {
         r#"{{"Version":"1","Statement":[{},{{"Sid":"NotHere","Effect":"Deny","Action":"kms:*","Resource":"{KEY}"}}]}}"#,
         ram_statement("Allow", "kms:*", "*")
     );
-    let policies = [Arc::new(Policy::parse(Kind::Ram, "ram/Mixed.json", &text).unwrap())];
+    let policies = [Arc::new(Policy::parse(Kind::Ram, "ram/Mixed.json", &text, &Vocabulary::default()).unwrap())];
     let alice = principal("acs:ram::1:user/alice");
     let decision = decide(&Question {
         principal: &alice,
-        action: "kms:Encrypt",
+        action: Vocabulary::default().action("kms:Encrypt"),
         resource: KEY,
         owner: OWNER,
         identity_policies: &policies,
         session_policy: None,
         resource_policy: None,
+        context: Context::default(),
         account_principal: AccountPrincipal::Delegates,
     });
     let Decision::Deny(Refusal::Explicit(by)) = decision else { panic!("{decision:?}") };

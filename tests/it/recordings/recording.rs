@@ -168,7 +168,14 @@ impl Recording {
 
     pub fn with_raw<T>(&self, ask: impl FnOnce(&RawRequest<'_>) -> T) -> T {
         let (headers, body) = (self.header_map(), self.body());
-        ask(&RawRequest { method: &self.method, target: &self.target, headers: &headers, body: &body, peer: None })
+        ask(&RawRequest {
+            method: &self.method,
+            target: &self.target,
+            headers: &headers,
+            body: &body,
+            peer: None,
+            secure: false,
+        })
     }
 
     /// The request, or the code it is refused with.

@@ -1,0 +1,191 @@
+//! The facts about a request that conditions can look at, taken from the request, the caller and the operator's rules.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use super::needs::Target;
+use super::snapshot::{Rules, Snapshot};
+use crate::kms::{KmsError, KmsRequest, Params, RawRequest, encryption_context, tags};
+use crate::policy::{Context, Identity, Principal};
+
+/// The facts about one request. Tags of resources are not among them; each permission has its own.
+pub(super) struct Facts {
+    source_ip: Option<IpAddr>,
+    source_vpc: Option<String>,
+    secure_transport: bool,
+    now: Timestamp,
+    principal_arn: String,
+    algorithm: Option<String>,
+    encryption_context: Vec<(String, String)>,
+    request_tags: Vec<(String, String)>,
+}
+
+/// Where the encryption algorithm of an operation comes from (KMS "Condition keys", `kms:EncryptionAlgorithm`).
+enum Algorithm {
+    Symmetric,
+    Parameter(&'static str),
+}
+
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("Encrypt", Algorithm::Symmetric),
+    ("Decrypt", Algorithm::Symmetric),
+    ("GenerateDataKey", Algorithm::Symmetric),
+    ("GenerateDataKeyWithoutPlaintext", Algorithm::Symmetric),
+    ("GenerateAndExportDataKey", Algorithm::Symmetric),
+    ("ExportDataKey", Algorithm::Symmetric),
+    ("ReEncrypt", Algorithm::Parameter("SourceEncryptionAlgorithm")),
+    ("AsymmetricEncrypt", Algorithm::Parameter("Algorithm")),
+    ("AsymmetricDecrypt", Algorithm::Parameter("Algorithm")),
+];
+
+/// The name that conditions give to every symmetric algorithm.
+const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
+
+impl Facts {
+    /// Takes the facts from a request.
+    ///
+    /// # Errors
+    /// A parameter that conditions can look at is malformed: it could not be judged.
+    pub fn new(
+        rules: &Rules,
+        raw: &RawRequest<'_>,
+        request: &KmsRequest,
+        caller: &Principal,
+        now: Timestamp,
+    ) -> Result<Self, KmsError> {
+        let context = encryption_context(&request.params, context_parameter(&request.params))?;
+        Ok(Self {
+            source_ip: client_address(rules, raw),
+            source_vpc: rules.source_vpc.clone(),
+            secure_transport: raw.secure,
+            now,
+            principal_arn: role_arn(caller),
+            algorithm: algorithm(request.call.name(), &request.params),
+            encryption_context: pairs(context),
+            request_tags: tags(&request.params)?,
+        })
+    }
+
+    /// What conditions can look at when this permission is judged.
+    pub fn context<'a>(&'a self, snapshot: &'a Snapshot, target: &Target) -> Context<'a> {
+        let resource_tags = snapshot.index.tags(target);
+        Context {
+            source_ip: self.source_ip,
+            current_time: Some(self.now),
+            secure_transport: Some(self.secure_transport),
+            // Callers with an AccessKey did not log on, so there is no second factor to speak of.
+            mfa_present: None,
+            principal_arn: Some(&self.principal_arn),
+            source_vpc: self.source_vpc.as_deref(),
+            vpc_source_ip: self.source_ip.filter(|_| self.source_vpc.is_some()),
+            encryption_algorithm: self.algorithm.as_deref(),
+            encryption_context: &self.encryption_context,
+            key_tags: if matches!(target, Target::Key(_)) { resource_tags } else { &[] },
+            request_tags: &self.request_tags,
+            resource_tags,
+        }
+    }
+}
+
+/// ReEncrypt has two contexts; the one that its ciphertext was made with is the one that decrypting it needs.
+fn context_parameter(params: &Params) -> &'static str {
+    if params.get("SourceEncryptionContext").is_some() { "SourceEncryptionContext" } else { "EncryptionContext" }
+}
+
+fn pairs(map: BTreeMap<String, String>) -> Vec<(String, String)> {
+    map.into_iter().collect()
+}
+
+fn algorithm(operation: &str, params: &Params) -> Option<String> {
+    let (_, source) = ALGORITHMS.iter().find(|(name, _)| *name == operation)?;
+    match source {
+        Algorithm::Symmetric => Some(SYMMETRIC.to_owned()),
+        Algorithm::Parameter(name) => match params.get(name).filter(|value| !value.is_empty()) {
+            Some(algorithm) => Some(algorithm.to_owned()),
+            // Without one, ReEncrypt's ciphertext is symmetric.
+            None => (operation == "ReEncrypt").then(|| SYMMETRIC.to_owned()),
+        },
+    }
+}
+
+/// For a session this is its role: policies name roles, not sessions.
+fn role_arn(caller: &Principal) -> String {
+    match &caller.identity {
+        Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", caller.account),
+        _ => caller.to_string(),
+    }
+}
+
+/// The client's address. What `X-Forwarded-For` says counts only when a trusted proxy says it: the last address in it
+/// that is no trusted proxy itself. If a trusted proxy says something unreadable, the address is not known.
+fn client_address(rules: &Rules, raw: &RawRequest<'_>) -> Option<IpAddr> {
+    let peer = raw.peer?.to_canonical();
+    let is_trusted = |address: &IpAddr| rules.trusted_proxies.iter().any(|network| network.contains(address));
+    if !is_trusted(&peer) {
+        return Some(peer);
+    }
+    let mut client = peer;
+    let values: Vec<&str> =
+        raw.headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().ok()).collect::<Option<_>>()?;
+    for hop in values.iter().flat_map(|value| value.split(',')).rev() {
+        client = hop.trim().parse::<IpAddr>().ok()?.to_canonical();
+        if !is_trusted(&client) {
+            break;
+        }
+    }
+    Some(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_may_say_who_their_client_is() {
+        let rules = Rules { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Rules::default() };
+        for (peer, forwarded, expected) in [
+            ("192.0.2.1", &["203.0.113.9"][..], Some("192.0.2.1")),
+            ("10.0.0.1", &[], Some("10.0.0.1")),
+            ("10.0.0.1", &["203.0.113.9"], Some("203.0.113.9")),
+            ("::ffff:10.0.0.1", &["203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.1", &["198.51.100.7, 203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.1", &["198.51.100.7, 203.0.113.9, 10.0.0.2"], Some("203.0.113.9")),
+            ("10.0.0.1", &["198.51.100.7", "203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.1", &["nonsense"], None),
+            ("10.0.0.1", &["203.0.113.9, "], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in forwarded {
+                headers.append("x-forwarded-for", value.parse().unwrap());
+            }
+            let raw = RawRequest {
+                method: "POST",
+                target: "/",
+                headers: &headers,
+                body: b"",
+                peer: peer.parse().ok(),
+                secure: false,
+            };
+            let found = client_address(&rules, &raw).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), expected, "{peer} {forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn algorithms_are_those_of_the_operation() {
+        let params: Params = [("Algorithm", "RSAES_OAEP_SHA_256")].into_iter().collect();
+        for (operation, expected) in [
+            ("Encrypt", Some("SYMMETRIC_DEFAULT")),
+            ("AsymmetricEncrypt", Some("RSAES_OAEP_SHA_256")),
+            ("ReEncrypt", Some("SYMMETRIC_DEFAULT")),
+            ("AsymmetricSign", None),
+            ("DescribeKey", None),
+        ] {
+            assert_eq!(algorithm(operation, &params).as_deref(), expected, "{operation}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The actions of KMS as policies know them, taken from the operations table.
+
+use std::sync::LazyLock;
+
+use crate::kms::{Authorization, Need, OPERATIONS, On, Scope};
+use crate::policy::{Kind, KnownAction, Policy, Vocabulary};
+use crate::source::Problem;
+
+static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
+    let needs = OPERATIONS.iter().flat_map(|operation| match operation.authorization {
+        Authorization::Needs(needs) => needs,
+        Authorization::Authenticated => &[],
+    });
+    Vocabulary::new(needs.map(known_action))
+});
+
+/// The actions of KMS.
+pub fn vocabulary() -> &'static Vocabulary {
+    &VOCABULARY
+}
+
+/// Reads a policy that speaks about KMS; see [`Policy::parse`].
+///
+/// # Errors
+/// Every problem of the text, each with its place.
+pub fn parse_policy(kind: Kind, name: &str, text: &str) -> Result<Policy, Vec<Problem>> {
+    Policy::parse(kind, name, text, vocabulary())
+}
+
+fn known_action(need: &Need) -> KnownAction {
+    let in_scope = need.scope == Scope::ResourcePolicy;
+    let (on_key, on_secret) = match need.on {
+        On::Key(_)
+        | On::KeyIfGiven(_)
+        | On::KeyInEither(..)
+        | On::KeyOfCiphertext(_)
+        | On::KeyOrCiphertext(..)
+        | On::KeyOfAlias(_)
+        | On::KeyOfSecret(_) => (true, false),
+        On::Secret(_) => (false, true),
+        On::KeyOrSecret(..) | On::Batch => (true, true),
+        On::Alias(_) | On::Container(_) | On::Anything => (false, false),
+    };
+    KnownAction { name: need.action, in_key_policies: in_scope && on_key, in_secret_policies: in_scope && on_secret }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::ACTIONS_MAX;
+
+    #[test]
+    fn every_action_is_known_by_name() {
+        let actions = vocabulary().actions();
+        assert!(actions.len() < ACTIONS_MAX, "{} actions need a larger set", actions.len());
+        let find = |name: &str| actions.iter().find(|action| action.name == name).unwrap();
+        for (name, in_keys, in_secrets) in [
+            ("kms:Encrypt", true, false),
+            ("kms:ReEncryptTo", false, false),
+            ("kms:GetSecretValue", false, true),
+            ("kms:TagResource", true, true),
+            ("kms:CreateAlias", true, false),
+            ("kms:ListKeys", false, false),
+            ("kms:SetSecretPolicy", false, false),
+        ] {
+            let action = find(name);
+            assert_eq!((action.in_key_policies, action.in_secret_policies), (in_keys, in_secrets), "{name}");
+        }
+    }
+}
