@@ -7,6 +7,7 @@ mod condition;
 mod context;
 mod decide;
 mod document;
+mod operand;
 mod pattern;
 mod principal;
 mod reader;
