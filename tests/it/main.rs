@@ -14,6 +14,7 @@ mod architecture;
 mod main_job;
 mod readme;
 mod recordings;
+mod reference;
 mod sandbox;
 mod watching;
 mod wire;
