@@ -11,6 +11,7 @@ mod evaluate;
 mod generate;
 mod json;
 mod legal;
+mod properties;
 mod values;
 
 use std::collections::BTreeMap;
