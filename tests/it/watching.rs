@@ -1,6 +1,5 @@
 //! What an operator sees and does: metrics, health, audit lines, signals, and mistakes at the start.
 
-#![expect(clippy::disallowed_methods, reason = "tests write files")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
