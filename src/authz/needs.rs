@@ -115,7 +115,7 @@ impl Resolver<'_> {
         };
         let found = match need.on {
             On::Key(name) => of_targets(vec![self.key(name)?]),
-            On::KeyIfGiven(name) => match self.given(name) {
+            On::KeyIfGiven(name) => match self.params.given(name) {
                 Some(_) => of_targets(vec![self.key(name)?]),
                 None => Ok(Vec::new()),
             },
@@ -136,12 +136,8 @@ impl Resolver<'_> {
         Ok(found?.into_iter().map(|(resource, target)| permission(target, resource)).collect())
     }
 
-    fn given(&self, name: &str) -> Option<&str> {
-        self.params.get(name).filter(|value| !value.is_empty())
-    }
-
     fn either(&self, one: &'static str, other: &'static str) -> Result<&'static str, KmsError> {
-        match (self.given(one), self.given(other)) {
+        match (self.params.given(one), self.params.given(other)) {
             (Some(_), None) => Ok(one),
             (None, Some(_)) => Ok(other),
             (None, None) => Err(KmsError::missing_parameter(one)),
@@ -185,7 +181,7 @@ impl Resolver<'_> {
     /// A caller may name any key beside a ciphertext; the one that is known to have made it counts.
     fn key_or_ciphertext(&self, key: &str, ciphertext: &str) -> Result<Target, KmsError> {
         match self.key_of_ciphertext(ciphertext)? {
-            Target::UnknownCiphertext if self.given(key).is_some() => self.key(key),
+            Target::UnknownCiphertext if self.params.given(key).is_some() => self.key(key),
             made_by => Ok(made_by),
         }
     }

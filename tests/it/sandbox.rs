@@ -8,6 +8,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ pub struct Running<'h> {
     pub admin: String,
     output: Lines,
     errors: Lines,
+    /// Once set, nobody reads what it writes: both pipes are closed after their next line.
+    unread: Arc<AtomicBool>,
     agent: ureq::Agent,
 }
 
@@ -118,8 +121,9 @@ impl House {
     /// Starts Keyward and waits until it serves.
     pub fn start(&self) -> Running<'_> {
         let mut child = self.command().spawn().unwrap();
-        let output = collect(child.stdout.take().unwrap());
-        let errors = collect(child.stderr.take().unwrap());
+        let unread = Arc::new(AtomicBool::new(false));
+        let output = collect(child.stdout.take().unwrap(), unread.clone());
+        let errors = collect(child.stderr.take().unwrap(), unread.clone());
         let url = |label: &str| {
             let errors = errors.lock().unwrap();
             let line = errors.iter().find(|line| line.trim_start().starts_with(label))?;
@@ -130,7 +134,7 @@ impl House {
         assert!(started, "Keyward did not start:\n{}", errors.lock().unwrap().join("\n"));
         let (api, admin) = (url("endpoint").unwrap(), url("metrics").unwrap());
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        Running { house: self, child, api, admin, output, errors, agent }
+        Running { house: self, child, api, admin, output, errors, unread, agent }
     }
 
     /// Starts Keyward in the expectation that it ends by itself; what it said, and how it ended.
@@ -198,6 +202,15 @@ impl Running<'_> {
         [self.output.lock().unwrap().join("\n"), self.errors.lock().unwrap().join("\n")].join("\n")
     }
 
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// From now on nobody reads what it writes.
+    pub fn stop_reading(&self) {
+        self.unread.store(true, Ordering::SeqCst);
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -259,12 +272,15 @@ pub fn wait(mut condition: impl FnMut() -> bool) -> bool {
     condition()
 }
 
-fn collect(stream: impl std::io::Read + Send + 'static) -> Lines {
+fn collect(stream: impl std::io::Read + Send + 'static, unread: Arc<AtomicBool>) -> Lines {
     let lines = Lines::default();
     let sink = lines.clone();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             sink.lock().unwrap().push(line);
+            if unread.load(Ordering::SeqCst) {
+                return;
+            }
         }
     });
     lines
