@@ -5,6 +5,7 @@
 //! [`Rejection`], and in both cases a [`Trail`] of what was found.
 
 mod facts;
+mod hypothetical;
 mod index;
 mod needs;
 mod rejection;
@@ -14,6 +15,7 @@ mod vocabulary;
 
 use jiff::Timestamp;
 
+pub use hypothetical::{Hypothetical, parse_principal};
 pub use index::ResourceIndex;
 pub use needs::{Owned, Permission, Target};
 pub use rejection::{Denial, Rejection};
