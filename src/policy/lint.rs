@@ -137,7 +137,7 @@ pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
 }
 
 /// The action patterns of a statement that are about KMS.
-fn kms_patterns<'a>(statement: &'a Statement) -> impl Iterator<Item = &'a str> {
+fn kms_patterns(statement: &Statement) -> impl Iterator<Item = &str> {
     let is_kms = |text: &&str| text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("kms:"));
     statement.actions.patterns.iter().map(|pattern| pattern.as_str()).filter(is_kms)
 }

@@ -155,7 +155,7 @@ fn what_is_meant_is_left_alone() {
         (Kind::Ram, ram("Allow", "ecs:*", "*", "")),
         (Kind::Ram, ram("Deny", "kms:*", "*", r#","Condition":{"NotIpAddress":{"acs:SourceIp":"10.0.0.0/8"}}"#)),
     ] {
-        assert_eq!(findings(kind, &[statement.clone()]), [], "{statement}");
+        assert_eq!(findings(kind, std::slice::from_ref(&statement)), [], "{statement}");
     }
 }
 
