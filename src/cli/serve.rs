@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Exit;
 use super::banner;
 use super::lifecycle::{self, Listeners};
-use crate::local_kms::{LocalKms, OpenError, Options};
+use crate::local_kms::{LocalKms, OpenError, Options, check_seed};
 use crate::settings::{AuditTarget, Settings};
 use crate::source::{Problem, shown};
 use crate::store::{Store, Watcher};
@@ -77,7 +77,12 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
 }
 
 fn build(settings: Settings) -> Result<House, NotStarted> {
-    let store = Arc::new(Store::open(&settings, now()).map_err(NotStarted::Problems)?);
+    let store = Store::open(&settings, now()).map_err(|mut problems| {
+        // All mistakes at once, also those that would come later.
+        problems.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
+        NotStarted::Problems(problems)
+    })?;
+    let store = Arc::new(store);
     let options = Options {
         data: settings.kms.data.clone(),
         seed: settings.kms.seed.clone(),

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 pub use cipher::CipherError;
+pub use seed::check as check_seed;
 pub use storage::{CommitError, OpenError};
 
 use crate::authz::Permit;

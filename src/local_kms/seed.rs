@@ -39,6 +39,15 @@ pub fn plant(path: &Path, draft: &mut Draft, owner: &str, now: Moment) -> Result
     Ok(())
 }
 
+/// What is wrong with the seed at `path`, whatever there is already.
+pub fn check(path: &Path) -> Vec<Problem> {
+    let file = shown(path);
+    let parsed = read_text(path)
+        .map_err(|message| vec![Problem::of_file("", message)])
+        .and_then(|text| Seed::parse(&text, &Account::default()));
+    parsed.err().unwrap_or_default().into_iter().map(|problem| problem.in_file(&file)).collect()
+}
+
 fn plant_key(draft: &mut Draft, seed: &SeedKey, owner: &str, now: Moment) -> Result<(), CipherError> {
     let existing = draft.state().account(owner);
     if !existing.keys.contains_key(&seed.id) {
