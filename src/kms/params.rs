@@ -281,7 +281,8 @@ fn unknown_parameters_of(operation: &super::Operation) -> Vec<&'static str> {
         | On::Alias(name)
         | On::KeyOfAlias(name)
         | On::Secret(name)
-        | On::KeyOfSecret(name) => vec![name],
+        | On::KeyOfSecret(name)
+        | On::KeyOfSecretUnlessSession(name) => vec![name],
         On::KeyInEither(first, second) | On::KeyOrCiphertext(first, second) | On::KeyOrSecret(first, second) => {
             vec![first, second]
         }

@@ -111,7 +111,8 @@ fn signals_end_it_promptly() {
         running.signal(signal);
         let status = running.ended();
         assert!(status.success(), "{status}");
-        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        // On an idle machine it takes milliseconds; a busy one must not fail here.
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
         assert_eq!(running.wait_for_audit_lines(1).len(), 1);
     }
 }
