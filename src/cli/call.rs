@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::credentials::{self, AccessKey};
 use super::{Exit, banner};
-use crate::authn::{AcsParts, acs_signature, payload_hash, rpc_signature};
+use crate::authn::{AcsParts, Signer, acs_signature, payload_hash};
 use crate::kms::{API_VERSION, Params};
 use crate::settings::read_text;
 
@@ -115,7 +115,7 @@ fn send(call: &Call) -> Result<(u16, String)> {
         (None | Some(SignatureVersion::V3), AnswerFormat::Json) => {
             sign_v3(&call.operation, &params, &key, &authority, &moment)
         }
-        (None | Some(SignatureVersion::V1), format) => sign_v1(&call.operation, params, &key, format, &moment),
+        (None | Some(SignatureVersion::V1), format) => sign_v1(&call.operation, &params, &key, format, &moment),
         (Some(SignatureVersion::V3), AnswerFormat::Xml) => bail!("only signature v1 can ask for XML"),
     };
     post(call, signed)
@@ -207,23 +207,12 @@ fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment
     Signed { headers, body }
 }
 
-fn sign_v1(operation: &str, params: Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> Signed {
+fn sign_v1(operation: &str, params: &Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> Signed {
     let format = if format == AnswerFormat::Xml { "XML" } else { "JSON" };
-    let public = [
-        ("Action", operation),
-        ("Version", API_VERSION),
-        ("Format", format),
-        ("AccessKeyId", &key.id),
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("SignatureNonce", &moment.nonce),
-        ("Timestamp", &moment.timestamp()),
-    ];
-    let own = params.iter().chain(public);
-    let all: Params = own.collect();
-    let signature = rpc_signature(&key.secret, "POST", &all);
-    let body: Params = all.iter().chain([("Signature", signature.as_str())]).collect();
-    Signed { headers: vec![("content-type", FORM.to_owned())], body: body.canonical() }
+    let (access_key_id, secret, timestamp) = (key.id.as_str(), &key.secret, moment.timestamp());
+    let signer = Signer { access_key_id, secret, timestamp: &timestamp, nonce: &moment.nonce };
+    let body = signer.rpc(operation, format, params).canonical();
+    Signed { headers: vec![("content-type", FORM.to_owned())], body }
 }
 
 /// JSON with one member per line; anything else as it is.
@@ -263,8 +252,8 @@ mod tests {
         let directory = Directory::parse(directory, &|_| Err(String::new())).unwrap();
         for (signed, format) in [
             (sign_v3("Encrypt", &params(), &key, "127.0.0.1:7480", &moment), Format::Json),
-            (sign_v1("Encrypt", params(), &key, AnswerFormat::Json, &moment), Format::Json),
-            (sign_v1("Encrypt", params(), &key, AnswerFormat::Xml, &moment), Format::Xml),
+            (sign_v1("Encrypt", &params(), &key, AnswerFormat::Json, &moment), Format::Json),
+            (sign_v1("Encrypt", &params(), &key, AnswerFormat::Xml, &moment), Format::Xml),
         ] {
             let mut headers = http::HeaderMap::new();
             for (name, value) in &signed.headers {

@@ -13,8 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keyward::authn::rpc_signature;
-use keyward::kms::Params;
+use keyward::authn::Signer;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -244,19 +243,9 @@ impl Drop for Running<'_> {
 pub fn signed_v1(caller: Caller, operation: &str, params: &[(&str, &str)]) -> String {
     let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let nonce = uuid::Uuid::new_v4().to_string();
-    let public = [
-        ("Action", operation),
-        ("Version", "2016-01-20"),
-        ("Format", "JSON"),
-        ("AccessKeyId", caller.id),
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("SignatureNonce", &nonce),
-        ("Timestamp", &timestamp),
-    ];
-    let all: Params = params.iter().copied().chain(public).collect();
-    let signature = rpc_signature(&caller.secret.into(), "POST", &all);
-    all.iter().chain([("Signature", signature.as_str())]).collect::<Params>().canonical()
+    let secret = caller.secret.into();
+    let signer = Signer { access_key_id: caller.id, secret: &secret, timestamp: &timestamp, nonce: &nonce };
+    signer.rpc(operation, "JSON", &params.iter().copied().collect()).canonical()
 }
 
 /// Waits until `condition` holds; `false` if it did not in time.
