@@ -4,6 +4,7 @@
 //! [`Snapshot`], a request and the time; its answer is either a [`Permit`], without which nothing is executed, or a
 //! [`Rejection`], and in both cases a [`Trail`] of what was found.
 
+mod explained;
 mod facts;
 mod hypothetical;
 mod index;
@@ -15,6 +16,7 @@ mod vocabulary;
 
 use jiff::Timestamp;
 
+pub use explained::authorize_explained;
 pub use hypothetical::{Hypothetical, parse_principal};
 pub use index::ResourceIndex;
 pub use needs::{Owned, Permission, Target};
@@ -96,7 +98,20 @@ fn permit_one(
     request: &KmsRequest,
     permission: &Permission,
 ) -> Result<Option<String>, Rejection> {
-    let question = Question {
+    match decide(&question(snapshot, caller, facts, permission)) {
+        Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
+        Decision::Deny(refusal) => Err(denied(snapshot, caller, request, permission, &refusal)),
+    }
+}
+
+/// What policies are asked about one permission.
+fn question<'a>(
+    snapshot: &'a Snapshot,
+    caller: &'a Caller<'_>,
+    facts: &'a Facts,
+    permission: &'a Permission,
+) -> Question<'a> {
+    Question {
         principal: caller.principal,
         action: vocabulary().action(&permission.action),
         resource: &permission.resource.arn,
@@ -106,10 +121,6 @@ fn permit_one(
         resource_policy: permission.in_scope.then(|| snapshot.policies.of_target(&permission.target)).flatten(),
         context: facts.context(snapshot, &permission.target),
         account_principal: snapshot.rules.account_principal,
-    };
-    match decide(&question) {
-        Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
-        Decision::Deny(refusal) => Err(denied(snapshot, caller, request, permission, &refusal)),
     }
 }
 

@@ -80,15 +80,20 @@ fn examples(house: &House) -> Vec<(String, &'static str)> {
     callers.next().into_iter().flat_map(|caller| [(caller.clone(), "DescribeRegions"), (caller, "ListKeys")]).collect()
 }
 
-/// Names every mistake.
+/// Names every mistake, and says that they keep it from running.
 pub fn problems(problems: &[Problem]) {
+    listed(problems);
+    let count = problems.len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    let _ = writeln!(anstream::stderr().lock(), "\n{count} {noun}; Keyward does not start.");
+}
+
+/// Names every mistake.
+pub fn listed(problems: &[Problem]) {
     let mut out = anstream::stderr().lock();
     for problem in problems {
         let _ = writeln!(out, "{WRONG}error{WRONG:#}: {problem}");
     }
-    let count = problems.len();
-    let noun = if count == 1 { "mistake" } else { "mistakes" };
-    let _ = writeln!(out, "\n{count} {noun}; Keyward does not start.");
 }
 
 /// Tells what went wrong.

@@ -4,6 +4,7 @@
 //! through a function, because this room does not know it.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::condition::{Clause, Comparison};
 use super::context::ValueType;
@@ -98,6 +99,12 @@ pub const RULES: &[Rule] = &[
         why: "nobody can be meant, unless the directory is not complete",
         check: unknown_principals,
     },
+    Rule {
+        code: "unattached",
+        title: "a RAM policy that nobody has",
+        why: "it decides nothing: no user, group or role with a member names it",
+        check: unattached,
+    },
 ];
 
 /// Something that is legal and most likely not meant.
@@ -119,6 +126,15 @@ pub struct Subject<'a> {
     pub vocabulary: &'a Vocabulary,
     /// Whether the directory has somebody that an entry names; `None` if it does not know that account.
     pub knows: &'a dyn Fn(&PrincipalPattern) -> Option<bool>,
+    /// Whether somebody or something has the policy.
+    pub is_attached: bool,
+}
+
+/// `[code]: file:line:column: message`, to be put behind the word for it.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]: {}", self.code, self.problem)
+    }
 }
 
 /// Everything worth a look in a policy, in the order of its text.
@@ -297,6 +313,13 @@ fn vpc_actions(_: &Subject<'_>, statement: &Statement) -> Vec<String> {
 fn unknown_principals(subject: &Subject<'_>, statement: &Statement) -> Vec<String> {
     let strangers = statement.principals.iter().filter(|entry| (subject.knows)(entry) == Some(false));
     strangers.map(|entry| format!("`{entry}` is nobody in the directory")).collect()
+}
+
+/// Said once, at the first statement.
+fn unattached(subject: &Subject<'_>, statement: &Statement) -> Vec<String> {
+    let is_first = subject.policy.statements.first().is_some_and(|first| std::ptr::eq(first, statement));
+    let stray = is_first && !subject.is_attached;
+    stray.then(|| "nobody has this policy, neither directly nor through a group".to_owned()).into_iter().collect()
 }
 
 #[cfg(test)]

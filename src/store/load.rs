@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Status;
 use super::files::{self, FOLDERS, Found, Listing, Stamp, file_name};
 use super::identities::{Identities, Taking};
+use super::inspect::Inspected;
 use crate::authn::{Attachment, Directory, Member};
 use crate::authz::{PolicyTable, parse_policy};
 use crate::policy::{Kind, Policy};
@@ -239,6 +240,21 @@ impl Loader {
         let policies_of = |member: &Member| member.attachments.iter().filter_map(|it| policy_of(member, it)).collect();
         table.members = directory.members().iter().map(policies_of).collect();
         table
+    }
+
+    /// The policies in force, sorted by file.
+    pub fn policies(&self) -> Vec<Inspected> {
+        let inspected = |(key, entry): (&FileKey, &Entry)| {
+            Some(Inspected {
+                file: shown(&entry.path),
+                owner: key.account.clone(),
+                name: key.name.clone(),
+                policy: entry.policy.clone()?,
+            })
+        };
+        let mut policies: Vec<Inspected> = self.entries.iter().filter_map(inspected).collect();
+        policies.sort_by(|a, b| a.file.cmp(&b.file));
+        policies
     }
 
     /// How much is in force.

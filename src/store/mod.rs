@@ -6,6 +6,7 @@
 
 mod files;
 mod identities;
+mod inspect;
 mod load;
 mod watch;
 mod write;
@@ -19,10 +20,11 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 pub use identities::read_directory;
+pub use inspect::{Inspected, Inspection, inspect};
 pub use watch::Watcher;
 
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
-use crate::policy::Kind;
+use crate::policy::{Finding, Kind};
 use crate::settings::Settings;
 use crate::source::Problem;
 use load::{FileKey, Loader};
@@ -57,6 +59,8 @@ pub struct Status {
     pub accounts: usize,
     /// What is wrong with the files at present; empty when the snapshot is what the files say.
     pub problems: Vec<Problem>,
+    /// What is legal in the policies in force and most likely not meant.
+    pub warnings: Vec<Finding>,
     /// How often changed files were taken.
     pub reloads_taken: u64,
     /// How often changed files could not be taken.
@@ -109,7 +113,8 @@ impl Store {
             index: ResourceIndex::default(),
             rules: Arc::new(rules),
         };
-        let status = Status { generation: 1, since: Some(now), ..loader.counts() };
+        let status = Status { generation: 1, since: Some(now), warnings: warnings(&loader), ..loader.counts() };
+        report_warnings(&[], &status.warnings);
         Ok(Self {
             current: ArcSwap::from_pointee(snapshot),
             status: ArcSwap::from_pointee(status),
@@ -142,6 +147,7 @@ impl Store {
             reloads_taken: before.reloads_taken,
             reloads_refused: before.reloads_refused + u64::from(changes.problems.iter().any(is_new)),
             problems: changes.problems,
+            warnings: before.warnings.clone(),
             ..loader.counts()
         };
         if changes.changed {
@@ -158,6 +164,7 @@ impl Store {
         status.generation += 1;
         status.since = Some(now);
         status.reloads_taken += 1;
+        status.warnings = warnings(loader);
         self.publish(status.generation, loader.table(), loader);
     }
 
@@ -208,7 +215,9 @@ impl Store {
         (status.generation, status.reloads_taken) = (before.generation, before.reloads_taken);
         status.reloads_refused = before.reloads_refused;
         self.put_in_force(&loader, &mut status, now);
-        self.status.store(Arc::new(status));
+        let status = Arc::new(status);
+        self.status.store(status.clone());
+        report_warnings(&before.warnings, &status.warnings);
         Ok(())
     }
 
@@ -239,11 +248,31 @@ fn report(before: &Status, now: &Status) {
     for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
         tracing::error!(%problem, "cannot be used; the last good version stays in force");
     }
+    report_warnings(&before.warnings, &now.warnings);
     if now.problems.is_empty() && !before.problems.is_empty() {
         tracing::info!("all policies and identities can be used again");
     }
     if now.generation != before.generation {
         tracing::info!(generation = now.generation, "policies and identities reloaded");
+    }
+}
+
+fn warnings(loader: &Loader) -> Vec<Finding> {
+    inspect::findings(&loader.policies(), &loader.directory())
+}
+
+/// Says once what is most likely not meant. It is in force all the same.
+fn report_warnings(before: &[Finding], now: &[Finding]) {
+    // A finding that moved with its text is not new.
+    let is_new = |finding: &&Finding| {
+        let same = |old: &Finding| {
+            (old.code, &old.problem.file, &old.problem.message)
+                == (finding.code, &finding.problem.file, &finding.problem.message)
+        };
+        !before.iter().any(same)
+    };
+    for finding in now.iter().filter(is_new) {
+        tracing::warn!(code = finding.code, finding = %finding.problem, "is in force, and most likely not meant");
     }
 }
 

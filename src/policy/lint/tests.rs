@@ -24,7 +24,7 @@ fn findings(kind: Kind, statements: &[String]) -> Vec<(&'static str, String)> {
     let knows = |entry: &PrincipalPattern| {
         (*entry.account == *"1").then(|| !matches!(&entry.whom, Whom::User(name) if name.as_str() == "nobody"))
     };
-    let subject = Subject { policy: &policy, owner: "1", vocabulary: &vocabulary, knows: &knows };
+    let subject = Subject { policy: &policy, owner: "1", vocabulary: &vocabulary, knows: &knows, is_attached: true };
     lint(&subject).into_iter().map(|finding| (finding.code, finding.problem.message)).collect()
 }
 
