@@ -298,3 +298,42 @@ fn secrets_may_be_kept_in_a_file_that_changes() {
     let (_, key) = snapshot.directory.access_key("K").unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&key.secret), "two");
 }
+
+#[test]
+fn what_is_most_likely_not_meant_is_known_at_the_start_and_after_a_change() {
+    let house = House::new();
+    let store = house.open();
+    let codes =
+        |store: &Store| -> Vec<&'static str> { store.status().warnings.iter().map(|finding| finding.code).collect() };
+    assert_eq!(codes(&store), [""; 0]);
+    house.write("p/ram/Use.json", &ram("kms:Encrypt").replace("Allow", "Deny").replace("Encrypt", "GetSecretValu"));
+    house.write("p/ram/Stray.json", &ram("kms:Encrypt"));
+    assert!(store.reload(now()).changed);
+    assert_eq!(codes(&store), ["unattached", "unknown-action"]);
+    let files: Vec<Problem> = store.status().warnings.iter().map(|finding| finding.problem.clone()).collect();
+    assert!(house.shown(&files)[1].starts_with("p/ram/Use.json:1:29: KMS has no action `kms:GetSecretValu`"));
+    assert!(!store.reload(now()).changed);
+    assert_eq!(codes(&store).len(), 2, "a look that changes nothing forgets nothing");
+    let stranger = key("kms:Encrypt").replace("root", "user/bob");
+    store.set_policy(Kind::Key, "1", "key-1", &stranger, now()).unwrap();
+    assert_eq!(codes(&store), ["unknown-principal", "unattached", "unknown-action"]);
+    house.write("p/ram/Use.json", &ram("kms:Encrypt"));
+    house.remove("p/ram/Stray.json");
+    assert!(store.reload(now()).changed);
+    assert_eq!(codes(&store), ["unknown-principal"]);
+}
+
+/// Also of files beside those with mistakes, and when the directory is not taken because of them.
+#[test]
+fn an_inspection_sees_what_can_be_used() {
+    let house = House::new();
+    house.write("p/ram/Use.json", "{");
+    house.write("p/ram/Stray.json", &ram("kms:Encrypt"));
+    house.write("p/keys/key-1.json", &key("kms:Encrypt").replace("root", "user/bob"));
+    let inspection = inspect(&house.settings);
+    let problems = house.shown(&inspection.problems);
+    assert!(problems.len() == 2 && problems[1].starts_with("p/ram/Use.json:1:1: is not JSON"), "{problems:?}");
+    let codes: Vec<&str> = inspection.findings().iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["unknown-principal", "unattached"]);
+    assert_eq!((inspection.policies.len(), inspection.directory.caller_count()), (2, 1));
+}
