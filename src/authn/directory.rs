@@ -107,25 +107,33 @@ impl Directory {
         holders.len()
     }
 
+    /// The members known as `name`: a user's or role's name, `ACCOUNT/NAME`, or a whole ARN.
+    pub fn members_known_as(&self, name: &str) -> Vec<&Member> {
+        self.members.iter().filter(|member| is_known_as(&member.principal, name)).collect()
+    }
+
     /// The active access keys of the members known as `name`: a user's name, `ACCOUNT/NAME`, or a whole ARN.
     pub fn access_keys_of(&self, name: &str) -> Vec<(&str, &AccessKey)> {
-        let is_meant = |principal: &Principal| {
-            let known_as = match &principal.identity {
-                Identity::Root => "root",
-                Identity::User(user) => user,
-                Identity::Session { role, .. } => role,
-            };
-            name == known_as || name == format!("{}/{known_as}", principal.account) || name == principal.to_string()
-        };
         let mut keys: Vec<_> = self
             .access_keys
             .iter()
-            .filter(|(_, key)| key.active && self.member(key.member).is_some_and(|member| is_meant(&member.principal)))
+            .filter(|(_, key)| {
+                key.active && self.member(key.member).is_some_and(|member| is_known_as(&member.principal, name))
+            })
             .map(|(id, key)| (id.as_str(), key))
             .collect();
         keys.sort_by_key(|(id, _)| *id);
         keys
     }
+}
+
+fn is_known_as(principal: &Principal, name: &str) -> bool {
+    let known_as = match &principal.identity {
+        Identity::Root => "root",
+        Identity::User(user) => user,
+        Identity::Session { role, .. } => role,
+    };
+    name == known_as || name == format!("{}/{known_as}", principal.account) || name == principal.to_string()
 }
 
 struct Builder<'r> {

@@ -49,7 +49,7 @@ impl Hypothetical {
             Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", self.principal.account),
             _ => self.principal.to_string(),
         };
-        let member = snapshot.directory.members().iter().position(|member| is_same(&member.principal, &self.principal));
+        let member = self.member(snapshot);
         let question = Question {
             principal: &self.principal,
             action: vocabulary().action(&self.action),
@@ -62,6 +62,11 @@ impl Hypothetical {
             account_principal: snapshot.rules.account_principal,
         };
         read(&explain(&question))
+    }
+
+    /// Where the caller stands in the directory, if it is there.
+    pub fn member(&self, snapshot: &Snapshot) -> Option<usize> {
+        snapshot.directory.members().iter().position(|member| is_same(&member.principal, &self.principal))
     }
 
     /// Whether the resource's own policy can speak about the action.
