@@ -136,6 +136,14 @@ impl House {
         Running { house: self, child, api, admin, output, errors, unread, agent }
     }
 
+    /// Runs a command in this house: what it printed, what it said, and its exit code.
+    pub fn run(&self, arguments: &[&str]) -> (String, String, Option<i32>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
+        let output = command.args(arguments).current_dir(self.folder.path()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
+    }
+
     /// Starts Keyward in the expectation that it ends by itself; what it said, and how it ended.
     pub fn start_in_vain(&self) -> (String, Option<i32>) {
         let output = self.command().output().unwrap();
