@@ -8,10 +8,9 @@
 use std::fmt;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
-use rust_decimal::Decimal;
 
 use super::context::{ConditionKey, Context, KeyInfo, Value};
+use super::operand::{Moment, Number, address, network};
 use super::pattern::Pattern;
 
 /// How a request's value is compared with those of a policy.
@@ -123,8 +122,9 @@ pub struct Clause {
 enum Operands {
     Texts(Box<[Box<str>]>),
     Patterns(Box<[Pattern]>),
-    Numbers(Box<[Decimal]>),
-    Times(Box<[Timestamp]>),
+    /// Each reads as a [`Number`].
+    Numbers(Box<[Box<str>]>),
+    Times(Box<[Moment]>),
     Flags(Box<[bool]>),
     Networks(Box<[IpNet]>),
 }
@@ -142,12 +142,12 @@ impl Clause {
             Comparison::Pattern => Operands::Patterns(values.iter().map(|value| Pattern::exact(value)).collect()),
             Comparison::Number(_) => Operands::Numbers(all(
                 values,
-                |value| Decimal::from_str_exact(value).ok(),
+                |value| Number::read(value).map(|_| value.into()),
                 "a number such as \"10\" or \"1.5\"",
             )?),
             Comparison::Time(_) => {
                 let right = "a time with its zone, such as \"2026-01-02T03:04:05Z\" or \"2026-01-02T11:04:05+08:00\"";
-                Operands::Times(all(values, time, right)?)
+                Operands::Times(all(values, Moment::read, right)?)
             }
             Comparison::Flag => Operands::Flags(all(values, flag, "\"true\" or \"false\"")?),
             Comparison::Address => Operands::Networks(all(
@@ -186,13 +186,13 @@ impl Clause {
                 Some(value.with_text(|text| patterns.iter().any(|pattern| pattern.matches(text))))
             }
             (Operands::Numbers(numbers), Comparison::Number(order)) => {
-                let found = value.with_text(|text| Decimal::from_str_exact(text).ok())?;
-                Some(numbers.iter().any(|number| order.accepts(&found, number)))
+                let given = || numbers.iter().filter_map(|number| Number::read(number));
+                value.with_text(|text| Number::read(text).map(|found| given().any(|it| order.accepts(&found, &it))))
             }
             (Operands::Times(times), Comparison::Time(order)) => {
                 let found = match value {
-                    Value::Time(found) => *found,
-                    other => other.with_text(time)?,
+                    Value::Time(found) => Moment::from(*found),
+                    other => other.with_text(Moment::read)?,
                 };
                 Some(times.iter().any(|time| order.accepts(&found, time)))
             }
@@ -206,7 +206,7 @@ impl Clause {
             (Operands::Networks(networks), _) => {
                 let found = match value {
                     Value::Address(found) => *found,
-                    other => other.with_text(|text| text.parse::<std::net::IpAddr>().ok())?.to_canonical(),
+                    other => other.with_text(address)?,
                 };
                 Some(networks.iter().any(|network| network.contains(&found)))
             }
@@ -256,26 +256,8 @@ fn all<T>(
     values.iter().enumerate().map(|(index, value)| read(value).ok_or((index, right))).collect()
 }
 
-/// ISO 8601 with a zone. Without one it is not known which moment is meant.
-fn time(text: &str) -> Option<Timestamp> {
-    text.get(10..11).filter(|separator| *separator == "T")?;
-    text.parse().ok()
-}
-
 fn flag(text: &str) -> Option<bool> {
     text.parse().ok()
-}
-
-/// A network or a single address. IPv4 that is written as IPv6 is IPv4; bits behind the prefix do not count.
-fn network(text: &str) -> Option<IpNet> {
-    let net: IpNet = text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))?;
-    match net {
-        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {
-            Some(v4) => IpNet::new(v4.into(), v6.prefix_len() - 96).ok(),
-            None => Some(net),
-        },
-        _ => Some(net),
-    }
 }
 
 #[cfg(test)]

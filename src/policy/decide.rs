@@ -2,8 +2,8 @@
 //!
 //! The rules, in the order in which they are applied:
 //! 1. The root identity of the account that owns the resource may do everything.
-//! 2. A session policy, where there is one, must allow.
-//! 3. An explicit Deny in any policy refuses.
+//! 2. An explicit Deny in any policy refuses.
+//! 3. A session policy, where there is one, must allow.
 //! 4. Within one account, the RAM policies *or* the resource's policy must allow; across accounts both must. Root of
 //!    another account counts as allowed by RAM, because nothing limits it there.
 //!
@@ -26,7 +26,7 @@ pub enum AccountPrincipal {
     /// They hand the matter to RAM: RAM users and roles get from them nothing that their RAM policies do not grant.
     #[default]
     Delegates,
-    /// They name every RAM user and role of the account.
+    /// They are read word for word: `*` names the account and every RAM user and role of it, `root` the account alone.
     Literal,
 }
 

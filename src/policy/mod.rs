@@ -10,6 +10,7 @@ mod document;
 mod explain;
 mod given;
 mod lint;
+mod operand;
 mod pattern;
 mod principal;
 mod reader;

@@ -160,7 +160,7 @@ impl<'v> Reader<'v> {
     fn resources(&mut self, node: Node<'_>) -> Option<Vec<Pattern>> {
         let mut patterns = Vec::new();
         for (place, resource) in self.strings("Resource", node)? {
-            if resource != "*" && !resource.starts_with("acs:") && !resource.starts_with('*') {
+            if !can_name_an_arn(&resource) {
                 let right = "write \"*\" or an ARN such as \"acs:kms:*:ACCOUNT:key/*\"";
                 self.report(place, format!("resource `{resource}` can match nothing; {right}"));
             }
@@ -249,6 +249,12 @@ impl<'v> Reader<'v> {
     fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         result.map_err(|problem| self.problems.push(problem)).ok()
     }
+}
+
+/// Whether a resource begins as ARNs do, as far as that is said before its first wildcard.
+fn can_name_an_arn(resource: &str) -> bool {
+    let fixed = resource.split(['*', '?']).next().unwrap_or_default();
+    fixed.starts_with("acs:") || (fixed.len() < resource.len() && "acs:".starts_with(fixed))
 }
 
 fn unknown_operator(name: &str) -> String {
@@ -362,6 +368,27 @@ mod tests {
             let found = problems(kind, &text);
             assert_eq!(found.len(), 1, "{statement}: {found:?}");
             assert!(found[0].starts_with(problem), "{statement}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn resources_begin_as_arns_do_or_with_a_wildcard() {
+        for (resource, legal) in [
+            ("*", true),
+            ("acs:kms:*:1:key/*", true),
+            ("*:key/k1", true),
+            ("a*", true),
+            ("?cs:kms:*", true),
+            ("acs*", true),
+            ("acs", false),
+            ("", false),
+            ("ACS:*", false),
+            ("b*", false),
+            ("key/*", false),
+        ] {
+            let text =
+                format!(r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":"*","Resource":"{resource}"}}]}}"#);
+            assert_eq!(problems(Kind::Ram, &text).is_empty(), legal, "{resource}");
         }
     }
 

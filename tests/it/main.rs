@@ -15,6 +15,7 @@ mod commands;
 mod main_job;
 mod readme;
 mod recordings;
+mod reference;
 mod sandbox;
 mod watching;
 mod wire;
