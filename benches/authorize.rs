@@ -12,7 +12,7 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use jiff::Timestamp;
-use keyward::authn::{AcsParts, Directory, acs_signature, identify, payload_hash, rpc_signature};
+use keyward::authn::{AcsParts, Directory, Signer, acs_signature, identify, payload_hash};
 use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, authorize, parse_policy};
 use keyward::kms::{KmsRequest, Params, RawRequest};
 use keyward::policy::{Kind, Policy};
@@ -43,21 +43,10 @@ fn own_params() -> Params {
 }
 
 fn v1(now: Timestamp) -> Wire {
-    let timestamp = now.to_string();
-    let public = [
-        ("Action", "Encrypt"),
-        ("Version", "2016-01-20"),
-        ("Format", "JSON"),
-        ("AccessKeyId", "K"),
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("SignatureNonce", "3d9dc4572181661b8687d48793c3ca2d"),
-        ("Timestamp", &timestamp),
-    ];
-    let own = own_params();
-    let all: Params = own.iter().chain(public).collect();
-    let signature = rpc_signature(&"s".into(), "POST", &all);
-    let signed: Params = all.iter().chain([("Signature", signature.as_str())]).collect();
+    let (timestamp, secret) = (now.to_string(), "s".into());
+    let nonce = "3d9dc4572181661b8687d48793c3ca2d";
+    let signer = Signer { access_key_id: "K", secret: &secret, timestamp: &timestamp, nonce };
+    let signed = signer.rpc("Encrypt", "JSON", &own_params());
     Wire { target: format!("/?{}", signed.canonical()), headers: HeaderMap::new() }
 }
 

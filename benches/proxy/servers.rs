@@ -7,8 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use keyward::authn::rpc_signature;
-use keyward::kms::Params;
+use keyward::authn::Signer;
 use pingora::apps::http_app::ServeHttp;
 use pingora::prelude::{HttpPeer, Opt, Result, Server as PingoraServer};
 use pingora::protocols::http::ServerSession;
@@ -82,22 +81,10 @@ impl Drop for Servers {
 /// A signed request as the classic Python client sends it.
 fn encrypt(id: &str, secret: &str) -> Vec<u8> {
     let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let params: Params = [
-        ("Action", "Encrypt"),
-        ("Version", "2016-01-20"),
-        ("Format", "JSON"),
-        ("AccessKeyId", id),
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("SignatureNonce", "3d9dc4572181661b8687d48793c3ca2d"),
-        ("Timestamp", &timestamp),
-        ("KeyId", "key-exampleorders01"),
-        ("Plaintext", "aGVsbG8gd29ybGQgPz5+"),
-    ]
-    .into_iter()
-    .collect();
-    let signature = rpc_signature(&secret.into(), "POST", &params);
-    let signed: Params = params.iter().chain([("Signature", signature.as_str())]).collect();
+    let (secret, nonce) = (secret.into(), "3d9dc4572181661b8687d48793c3ca2d");
+    let signer = Signer { access_key_id: id, secret: &secret, timestamp: &timestamp, nonce };
+    let own = [("KeyId", "key-exampleorders01"), ("Plaintext", "aGVsbG8gd29ybGQgPz5+")].into_iter().collect();
+    let signed = signer.rpc("Encrypt", "JSON", &own);
     let body = signed.canonical();
     format!(
         "POST / HTTP/1.1\r\nHost: kms.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\

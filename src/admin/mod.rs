@@ -86,6 +86,7 @@ impl Admin {
 
 fn readiness(ready: bool, status: &Status) -> Vec<u8> {
     let problems: Vec<String> = status.problems.iter().map(ToString::to_string).collect();
+    let warnings: Vec<String> = status.warnings.iter().map(|finding| format!("warning{finding}")).collect();
     let detail = json!({
         "ready": ready,
         "generation": status.generation,
@@ -93,6 +94,7 @@ fn readiness(ready: bool, status: &Status) -> Vec<u8> {
         "policies": { "key": status.key_policies, "secret": status.secret_policies, "ram": status.ram_policies },
         "callers": status.callers,
         "problems": problems,
+        "warnings": warnings,
     });
     format!("{detail:#}\n").into_bytes()
 }

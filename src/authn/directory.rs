@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use secrecy::SecretString;
 
+use crate::kms::is_account_id;
 use crate::policy::{Identity, Principal};
+use crate::source::Problem;
 use crate::source::toml::{self, Section};
-use crate::source::{Position, Problem};
 
 /// Where an access key's secret is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +43,8 @@ pub struct Member {
 pub struct Attachment {
     /// The policy's name; it belongs to the member's account.
     pub policy: String,
-    /// Where the directory says so.
-    pub position: Position,
+    /// Where the directory says so: a byte offset in its text.
+    pub offset: usize,
 }
 
 /// An access key.
@@ -106,25 +107,33 @@ impl Directory {
         holders.len()
     }
 
+    /// The members known as `name`: a user's or role's name, `ACCOUNT/NAME`, or a whole ARN.
+    pub fn members_known_as(&self, name: &str) -> Vec<&Member> {
+        self.members.iter().filter(|member| is_known_as(&member.principal, name)).collect()
+    }
+
     /// The active access keys of the members known as `name`: a user's name, `ACCOUNT/NAME`, or a whole ARN.
     pub fn access_keys_of(&self, name: &str) -> Vec<(&str, &AccessKey)> {
-        let is_meant = |principal: &Principal| {
-            let known_as = match &principal.identity {
-                Identity::Root => "root",
-                Identity::User(user) => user,
-                Identity::Session { role, .. } => role,
-            };
-            name == known_as || name == format!("{}/{known_as}", principal.account) || name == principal.to_string()
-        };
         let mut keys: Vec<_> = self
             .access_keys
             .iter()
-            .filter(|(_, key)| key.active && self.member(key.member).is_some_and(|member| is_meant(&member.principal)))
+            .filter(|(_, key)| {
+                key.active && self.member(key.member).is_some_and(|member| is_known_as(&member.principal, name))
+            })
             .map(|(id, key)| (id.as_str(), key))
             .collect();
         keys.sort_by_key(|(id, _)| *id);
         keys
     }
+}
+
+fn is_known_as(principal: &Principal, name: &str) -> bool {
+    let known_as = match &principal.identity {
+        Identity::Root => "root",
+        Identity::User(user) => user,
+        Identity::Session { role, .. } => role,
+    };
+    name == known_as || name == format!("{}/{known_as}", principal.account) || name == principal.to_string()
 }
 
 struct Builder<'r> {
@@ -134,7 +143,7 @@ struct Builder<'r> {
 
 impl Builder<'_> {
     fn account(&mut self, id: &str, section: &Section<'_>) {
-        if id.is_empty() || id.len() > 32 || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !is_account_id(id) {
             section.problem(format!("account id `{id}` must be digits"));
         }
         section.string("name");
@@ -144,10 +153,10 @@ impl Builder<'_> {
         for (name, user) in section.named_sections("users") {
             check_name(name, "user", &user);
             let mut attachments = attachments(&user);
-            for (group, position) in user.strings("groups").unwrap_or_default() {
+            for (group, offset) in user.strings("groups").unwrap_or_default() {
                 match groups.get(group) {
                     Some(inherited) => attachments.extend(inherited.iter().cloned()),
-                    None => user.report_place(position, format!("group `{group}` is not in [accounts.{id}.groups]")),
+                    None => user.report_place(offset, format!("group `{group}` is not in [accounts.{id}.groups]")),
                 }
             }
             let member = self.add(id, Identity::User(name.into()), attachments);
@@ -196,7 +205,7 @@ impl Builder<'_> {
             }
             let access_key = AccessKey { secret, active, member };
             if self.directory.access_keys.insert(id.to_owned(), access_key).is_some() {
-                key.report_at("id", format!("`{id}` belongs to two callers"));
+                key.report_at("id", format!("is `{id}`, which another caller has already"));
             }
         }
     }
@@ -224,7 +233,7 @@ impl Builder<'_> {
 
 fn attachments(section: &Section<'_>) -> Vec<Attachment> {
     let named = section.strings("policies").unwrap_or_default();
-    named.into_iter().map(|(policy, position)| Attachment { policy: policy.to_owned(), position }).collect()
+    named.into_iter().map(|(policy, offset)| Attachment { policy: policy.to_owned(), offset }).collect()
 }
 
 /// User, group and role names: at most 64 characters from `A-Za-z0-9._-` (RAM: limits).
@@ -279,7 +288,7 @@ mod tests {
             "3:1: unknown entry `accounts.1.users.alice.policy`; did you mean `policies`?",
             "4:11: group `dev` is not in [accounts.1.groups]",
             "5:16: an access key has exactly one of `secret`, `secret_file` and `secret_env`, and not empty",
-            "5:67: `accounts.1.users.alice.access_keys.id` `K2` belongs to two callers",
+            "5:67: `accounts.1.users.alice.access_keys.id` is `K2`, which another caller has already",
             "6:28: `accounts.1.users.alice.access_keys.secret_file` cannot be used: there is no such file",
             "6:44: `accounts.1.users.alice.access_keys.id` is a session's: it is worth nothing without its token, and has \
              no place here",

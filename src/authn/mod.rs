@@ -11,7 +11,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 pub use directory::{AccessKey, Attachment, Directory, Member, SecretSource};
-pub use signature::{AcsParts, acs_signature, payload_hash, rpc_signature};
+pub use signature::{AcsParts, Signer, acs_signature, payload_hash, rpc_signature};
 
 use crate::kms::{ErrorCode, KmsError, KmsRequest, RawRequest, Scheme};
 use crate::policy::Principal;

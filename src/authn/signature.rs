@@ -11,7 +11,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::Unidentified;
-use crate::kms::{Params, RawRequest, Scheme, percent_encode};
+use crate::kms::{API_VERSION, Params, RawRequest, Scheme, percent_encode};
 
 /// Verifies that the holder of `secret` signed this request.
 ///
@@ -48,6 +48,37 @@ pub(super) fn verify(scheme: &Scheme, raw: &RawRequest<'_>, secret: &SecretStrin
 /// The V1 signature of a request with these parameters (all of them, without `Signature`): Base64.
 pub fn rpc_signature(secret: &SecretString, method: &str, params: &Params) -> String {
     BASE64.encode(&rpc_mac(secret, &rpc_string_to_sign(method, params)).finalize().into_bytes())
+}
+
+/// Who signs a request, and what makes its signature another one than the last.
+pub struct Signer<'a> {
+    /// The AccessKey ID.
+    pub access_key_id: &'a str,
+    /// The AccessKey Secret.
+    pub secret: &'a SecretString,
+    /// When it is signed: `YYYY-MM-DDThh:mm:ssZ`.
+    pub timestamp: &'a str,
+    /// Used once.
+    pub nonce: &'a str,
+}
+
+impl Signer<'_> {
+    /// All parameters of a POST request with signature V1: the operation's own, the public ones, and the signature.
+    pub fn rpc(&self, operation: &str, format: &str, own: &Params) -> Params {
+        let public = [
+            ("Action", operation),
+            ("Version", API_VERSION),
+            ("Format", format),
+            ("AccessKeyId", self.access_key_id),
+            ("SignatureMethod", "HMAC-SHA1"),
+            ("SignatureVersion", "1.0"),
+            ("SignatureNonce", self.nonce),
+            ("Timestamp", self.timestamp),
+        ];
+        let all: Params = own.iter().chain(public).collect();
+        let signature = rpc_signature(self.secret, "POST", &all);
+        all.iter().chain([("Signature", signature.as_str())]).collect()
+    }
 }
 
 /// The V3 signature of a request made of these parts: lower-case hex.

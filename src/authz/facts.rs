@@ -102,7 +102,7 @@ fn algorithm(operation: &str, params: &Params) -> Option<String> {
     let (_, source) = ALGORITHMS.iter().find(|(name, _)| *name == operation)?;
     match source {
         Algorithm::Symmetric => Some(SYMMETRIC.to_owned()),
-        Algorithm::Parameter(name) => match params.get(name).filter(|value| !value.is_empty()) {
+        Algorithm::Parameter(name) => match params.given(name) {
             Some(algorithm) => Some(algorithm.to_owned()),
             // Without one, ReEncrypt's ciphertext is symmetric.
             None => (operation == "ReEncrypt").then(|| SYMMETRIC.to_owned()),

@@ -4,7 +4,9 @@
 //! [`Snapshot`], a request and the time; its answer is either a [`Permit`], without which nothing is executed, or a
 //! [`Rejection`], and in both cases a [`Trail`] of what was found.
 
+mod explained;
 mod facts;
+mod hypothetical;
 mod index;
 mod needs;
 mod rejection;
@@ -14,6 +16,8 @@ mod vocabulary;
 
 use jiff::Timestamp;
 
+pub use explained::authorize_explained;
+pub use hypothetical::{Hypothetical, parse_principal};
 pub use index::ResourceIndex;
 pub use needs::{Owned, Permission, Target};
 pub use rejection::{Denial, Rejection};
@@ -94,7 +98,20 @@ fn permit_one(
     request: &KmsRequest,
     permission: &Permission,
 ) -> Result<Option<String>, Rejection> {
-    let question = Question {
+    match decide(&question(snapshot, caller, facts, permission)) {
+        Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
+        Decision::Deny(refusal) => Err(denied(snapshot, caller, request, permission, &refusal)),
+    }
+}
+
+/// What policies are asked about one permission.
+fn question<'a>(
+    snapshot: &'a Snapshot,
+    caller: &'a Caller<'_>,
+    facts: &'a Facts,
+    permission: &'a Permission,
+) -> Question<'a> {
+    Question {
         principal: caller.principal,
         action: vocabulary().action(&permission.action),
         resource: &permission.resource.arn,
@@ -104,10 +121,6 @@ fn permit_one(
         resource_policy: permission.in_scope.then(|| snapshot.policies.of_target(&permission.target)).flatten(),
         context: facts.context(snapshot, &permission.target),
         account_principal: snapshot.rules.account_principal,
-    };
-    match decide(&question) {
-        Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
-        Decision::Deny(refusal) => Err(denied(snapshot, caller, request, permission, &refusal)),
     }
 }
 

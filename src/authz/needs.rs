@@ -11,7 +11,7 @@ use crate::kms::{
     Address, AliasName, Authorization, Call, CiphertextBlob, KeyId, KeyRef, KmsError, KmsRequest, Need, On, Params,
     Resource, Scope, SecretName, SecretRef,
 };
-use crate::policy::Principal;
+use crate::policy::{Identity, Principal};
 
 /// One permission that a request needs.
 #[derive(Debug, Clone)]
@@ -74,7 +74,8 @@ pub(super) fn permissions(
     caller: &Principal,
 ) -> Result<Vec<Permission>, KmsError> {
     let here = Address { region: &snapshot.rules.region, account: &caller.account };
-    let resolver = Resolver { snapshot, params: &request.params, here };
+    let is_session = matches!(caller.identity, Identity::Session { .. });
+    let resolver = Resolver { snapshot, params: &request.params, here, is_session };
     match &request.call {
         Call::Unknown(name) => Ok(vec![Permission {
             action: format!("kms:{name}").into(),
@@ -100,6 +101,8 @@ struct Resolver<'a> {
     params: &'a Params,
     /// Where bare names are.
     here: Address<'a>,
+    /// Whether a role session asks.
+    is_session: bool,
 }
 
 impl Resolver<'_> {
@@ -115,7 +118,7 @@ impl Resolver<'_> {
         };
         let found = match need.on {
             On::Key(name) => of_targets(vec![self.key(name)?]),
-            On::KeyIfGiven(name) => match self.given(name) {
+            On::KeyIfGiven(name) => match self.params.given(name) {
                 Some(_) => of_targets(vec![self.key(name)?]),
                 None => Ok(Vec::new()),
             },
@@ -125,7 +128,10 @@ impl Resolver<'_> {
             On::Alias(name) => of_targets(vec![self.alias(name)?]),
             On::KeyOfAlias(name) => of_targets(self.key_of_alias(name)?.into_iter().collect()),
             On::Secret(name) => of_targets(vec![self.secret(name)?]),
-            On::KeyOfSecret(name) => of_targets(self.key_of_secret(name)?.into_iter().collect()),
+            On::KeyOfSecretUnlessSession(_) if self.is_session => Ok(Vec::new()),
+            On::KeyOfSecret(name) | On::KeyOfSecretUnlessSession(name) => {
+                of_targets(self.key_of_secret(name)?.into_iter().collect())
+            }
             On::KeyOrSecret(key, secret) => {
                 of_targets(vec![if self.either(key, secret)? == key { self.key(key)? } else { self.secret(secret)? }])
             }
@@ -136,12 +142,8 @@ impl Resolver<'_> {
         Ok(found?.into_iter().map(|(resource, target)| permission(target, resource)).collect())
     }
 
-    fn given(&self, name: &str) -> Option<&str> {
-        self.params.get(name).filter(|value| !value.is_empty())
-    }
-
     fn either(&self, one: &'static str, other: &'static str) -> Result<&'static str, KmsError> {
-        match (self.given(one), self.given(other)) {
+        match (self.params.given(one), self.params.given(other)) {
             (Some(_), None) => Ok(one),
             (None, Some(_)) => Ok(other),
             (None, None) => Err(KmsError::missing_parameter(one)),
@@ -185,7 +187,7 @@ impl Resolver<'_> {
     /// A caller may name any key beside a ciphertext; the one that is known to have made it counts.
     fn key_or_ciphertext(&self, key: &str, ciphertext: &str) -> Result<Target, KmsError> {
         match self.key_of_ciphertext(ciphertext)? {
-            Target::UnknownCiphertext if self.given(key).is_some() => self.key(key),
+            Target::UnknownCiphertext if self.params.given(key).is_some() => self.key(key),
             made_by => Ok(made_by),
         }
     }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::index::ResourceIndex;
 use super::needs::Target;
 use crate::authn::Directory;
-use crate::policy::{AccountPrincipal, Policy};
+use crate::policy::{AccountPrincipal, Kind, Policy};
 
 /// Policies, directory and names as they were at one moment. A request is judged by one snapshot from start to end.
 #[derive(Clone)]
@@ -57,6 +57,16 @@ impl PolicyTable {
     /// The RAM policies of a member of the directory.
     pub fn of_member(&self, member: usize) -> &[Arc<Policy>] {
         self.members.get(member).map_or(&[], |policies| policies)
+    }
+
+    /// The document of the policy of a key (by id) or secret (by name).
+    pub fn text_of(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
+        let by_account = match kind {
+            Kind::Key => &self.keys,
+            Kind::Secret => &self.secrets,
+            Kind::Ram => return None,
+        };
+        Some(by_account.get(account)?.get(name)?.text.clone())
     }
 
     /// The policy of a key or secret; other targets have none.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::authn::{Directory, rpc_signature};
 use crate::kms::{AliasName, CiphertextBlob, KeyId, Params, SecretName, percent_encode};
-use crate::policy::{AccountPrincipal, Kind, Policy};
+use crate::policy::{AccountPrincipal, Identity, Kind, Policy};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
 
@@ -112,6 +112,24 @@ impl House {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// With an STS token, KMS authorizes GetSecretValue on the secret alone.
+#[test]
+fn sessions_read_secrets_without_decrypt() {
+    let house = House::new();
+    let target = signed("alice", "GetSecretValue", &[("SecretName", "db")]);
+    let headers = HeaderMap::new();
+    let raw = RawRequest { method: "POST", target: &target, headers: &headers, body: b"", peer: None, secure: false };
+    let request = KmsRequest::parse(&raw).unwrap();
+    let actions = |identity| {
+        let caller = Principal { account: "1".into(), identity };
+        let needed = needs::permissions(&house.0, &request, &caller).unwrap();
+        needed.into_iter().map(|permission| permission.action).collect::<Vec<_>>()
+    };
+    let session = Identity::Session { role: "app".into(), session: "s1".into() };
+    assert_eq!(actions(session), ["kms:GetSecretValue"]);
+    assert_eq!(actions(Identity::User("alice".into())), ["kms:GetSecretValue", "kms:Decrypt"]);
 }
 
 /// The target of a V1 request signed with `secret of WHO`.

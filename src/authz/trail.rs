@@ -48,9 +48,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::Reject];
-
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -36,7 +36,8 @@ fn known_action(need: &Need) -> KnownAction {
         | On::KeyOfCiphertext(_)
         | On::KeyOrCiphertext(..)
         | On::KeyOfAlias(_)
-        | On::KeyOfSecret(_) => (true, false),
+        | On::KeyOfSecret(_)
+        | On::KeyOfSecretUnlessSession(_) => (true, false),
         On::Secret(_) => (false, true),
         On::KeyOrSecret(..) | On::Batch => (true, true),
         On::Alias(_) | On::Container(_) | On::Anything => (false, false),

@@ -1,11 +1,13 @@
 //! What a person sees at the start: what runs, where, and what to try; or every mistake that keeps it from running.
 
 use std::io::Write;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
 use super::lifecycle::Listeners;
-use super::serve::House;
+use super::serve::{DEFAULT_CONFIG, House};
+use crate::authn::Member;
 use crate::source::{Problem, shown};
 
 const TITLE: Style = AnsiColor::Cyan.on_default().bold();
@@ -13,7 +15,7 @@ const LABEL: Style = Style::new().dimmed();
 const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 /// Tells what runs.
-pub fn welcome(house: &House, listeners: &Listeners) {
+pub fn welcome(house: &House, listeners: &Listeners, config: &Path) {
     let (settings, status) = (&house.settings, house.store.status());
     let program = std::env::args().next().unwrap_or_else(|| "keyward".to_owned());
     let endpoint = format!("http://{}", listeners.api_address);
@@ -54,20 +56,44 @@ pub fn welcome(house: &House, listeners: &Listeners) {
     } else {
         format!(" --endpoint {endpoint}")
     };
-    let _ = writeln!(out, "\n  {LABEL}allowed, then refused:{LABEL:#}");
-    let _ = writeln!(out, "    {program} call Encrypt --as alice KeyId=alias/orders Plaintext=aGVsbG8={at}");
-    let _ = writeln!(out, "    {program} call GetSecretValue --as bob SecretName=orders/db-password{at}\n");
+    let config =
+        if config == Path::new(DEFAULT_CONFIG) { String::new() } else { format!(" --config {}", config.display()) };
+    let _ = writeln!(out, "\n  {LABEL}try:{LABEL:#}");
+    for (caller, what) in examples(house) {
+        let _ = writeln!(out, "    {program} call {what} --as {caller}{at}{config}");
+    }
+    let _ = writeln!(out);
+}
+
+/// Two commands to try at once: those of the example set where its callers are there, otherwise what anybody may call.
+fn examples(house: &House) -> Vec<(String, &'static str)> {
+    let directory = &house.store.current().directory;
+    let examples = [
+        ("alice", "Encrypt KeyId=alias/orders Plaintext=aGVsbG8="),
+        ("bob", "GetSecretValue SecretName=orders/db-password"),
+    ];
+    if examples.iter().all(|(caller, _)| directory.access_keys_of(caller).len() == 1) {
+        return examples.map(|(caller, what)| (caller.to_owned(), what)).to_vec();
+    }
+    let name = |member: &Member| member.principal.to_string();
+    let mut callers = directory.members().iter().map(name).filter(|arn| !directory.access_keys_of(arn).is_empty());
+    callers.next().into_iter().flat_map(|caller| [(caller.clone(), "DescribeRegions"), (caller, "ListKeys")]).collect()
+}
+
+/// Names every mistake, and says that they keep it from running.
+pub fn problems(problems: &[Problem]) {
+    listed(problems);
+    let count = problems.len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    let _ = writeln!(anstream::stderr().lock(), "\n{count} {noun}; Keyward does not start.");
 }
 
 /// Names every mistake.
-pub fn problems(problems: &[Problem]) {
+pub fn listed(problems: &[Problem]) {
     let mut out = anstream::stderr().lock();
     for problem in problems {
         let _ = writeln!(out, "{WRONG}error{WRONG:#}: {problem}");
     }
-    let count = problems.len();
-    let noun = if count == 1 { "mistake" } else { "mistakes" };
-    let _ = writeln!(out, "\nKeyward does not start with {count} {noun} in its settings, policies or identities.");
 }
 
 /// Tells what went wrong.

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use super::credentials::{self, AccessKey};
 use super::{Exit, banner};
-use crate::authn::{AcsParts, acs_signature, payload_hash, rpc_signature};
+use crate::authn::{AcsParts, Signer, acs_signature, payload_hash};
 use crate::kms::{API_VERSION, Params};
+use crate::settings::read_text;
 
 /// Where Keyward listens unless its settings say otherwise.
 pub const DEFAULT_ENDPOINT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7480);
@@ -53,7 +54,7 @@ pub struct Call {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7480")]
     endpoint: String,
     /// The settings file that names the identities file, for --as
-    #[arg(long, short, value_name = "FILE", default_value = "config/keyward.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
     config: PathBuf,
     /// The format of the answer
     #[arg(long, value_enum, default_value_t = AnswerFormat::Json)]
@@ -62,7 +63,7 @@ pub struct Call {
     #[arg(long, value_enum)]
     signature: Option<SignatureVersion>,
     /// How long to wait for the answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 }
 
@@ -101,20 +102,34 @@ pub fn run(call: &Call) -> Exit {
 fn send(call: &Call) -> Result<(u16, String)> {
     let key = access_key(call)?;
     let params: Params = call.parameters.iter().cloned().collect();
-    if params.iter().count() != call.parameters.len() {
-        bail!("a parameter is given twice");
+    let names = || call.parameters.iter().map(|(name, _)| name);
+    if let Some(name) = names().find(|name| names().filter(|other| other == name).count() > 1) {
+        bail!("{name} is given twice");
     }
-    let endpoint: http::Uri = call.endpoint.parse().with_context(|| format!("`{}` is no URL", call.endpoint))?;
-    let authority = endpoint.authority().context("the endpoint must be a URL such as http://127.0.0.1:7480")?;
+    if !call.operation.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        bail!("`{}` is no operation; write for example Encrypt", call.operation);
+    }
+    let authority = authority(&call.endpoint)?;
     let moment = Moment { time: now(), nonce: Uuid::new_v4().simple().to_string() };
     let signed = match (call.signature, call.format) {
         (None | Some(SignatureVersion::V3), AnswerFormat::Json) => {
-            sign_v3(&call.operation, &params, &key, authority.as_str(), &moment)
+            sign_v3(&call.operation, &params, &key, &authority, &moment)
         }
-        (None | Some(SignatureVersion::V1), format) => sign_v1(&call.operation, params, &key, format, &moment),
+        (None | Some(SignatureVersion::V1), format) => sign_v1(&call.operation, &params, &key, format, &moment),
         (Some(SignatureVersion::V3), AnswerFormat::Xml) => bail!("only signature v1 can ask for XML"),
     };
     post(call, signed)
+}
+
+/// The host and port of an endpoint, which V3 signs.
+fn authority(endpoint: &str) -> Result<String> {
+    let uri: Option<http::Uri> = endpoint.parse().ok();
+    let uri = uri
+        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none());
+    let authority = uri.as_ref().and_then(http::Uri::authority);
+    authority
+        .map(ToString::to_string)
+        .with_context(|| format!("`{endpoint}` is no endpoint; write for example http://127.0.0.1:7480"))
 }
 
 fn post(call: &Call, signed: Signed) -> Result<(u16, String)> {
@@ -192,23 +207,12 @@ fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment
     Signed { headers, body }
 }
 
-fn sign_v1(operation: &str, params: Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> Signed {
+fn sign_v1(operation: &str, params: &Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> Signed {
     let format = if format == AnswerFormat::Xml { "XML" } else { "JSON" };
-    let public = [
-        ("Action", operation),
-        ("Version", API_VERSION),
-        ("Format", format),
-        ("AccessKeyId", &key.id),
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("SignatureNonce", &moment.nonce),
-        ("Timestamp", &moment.timestamp()),
-    ];
-    let own = params.iter().chain(public);
-    let all: Params = own.collect();
-    let signature = rpc_signature(&key.secret, "POST", &all);
-    let body: Params = all.iter().chain([("Signature", signature.as_str())]).collect();
-    Signed { headers: vec![("content-type", FORM.to_owned())], body: body.canonical() }
+    let (access_key_id, secret, timestamp) = (key.id.as_str(), &key.secret, moment.timestamp());
+    let signer = Signer { access_key_id, secret, timestamp: &timestamp, nonce: &moment.nonce };
+    let body = signer.rpc(operation, format, params).canonical();
+    Signed { headers: vec![("content-type", FORM.to_owned())], body }
 }
 
 /// JSON with one member per line; anything else as it is.
@@ -223,8 +227,7 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     let value = match value.strip_prefix('@') {
         None => value.to_owned(),
         Some(literal) if literal.starts_with('@') => literal.to_owned(),
-        #[expect(clippy::disallowed_methods, reason = "the user names a file to send")]
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?,
+        Some(file) => read_text(Path::new(file)).map_err(|why| format!("{file} {why}"))?,
     };
     Ok((name.to_owned(), value))
 }
@@ -249,8 +252,8 @@ mod tests {
         let directory = Directory::parse(directory, &|_| Err(String::new())).unwrap();
         for (signed, format) in [
             (sign_v3("Encrypt", &params(), &key, "127.0.0.1:7480", &moment), Format::Json),
-            (sign_v1("Encrypt", params(), &key, AnswerFormat::Json, &moment), Format::Json),
-            (sign_v1("Encrypt", params(), &key, AnswerFormat::Xml, &moment), Format::Xml),
+            (sign_v1("Encrypt", &params(), &key, AnswerFormat::Json, &moment), Format::Json),
+            (sign_v1("Encrypt", &params(), &key, AnswerFormat::Xml, &moment), Format::Xml),
         ] {
             let mut headers = http::HeaderMap::new();
             for (name, value) in &signed.headers {

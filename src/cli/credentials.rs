@@ -1,7 +1,7 @@
 //! With which access key `keyward call` signs: a caller of the directory, a profile of Alibaba Cloud's own command
 //! line, or a key that is given.
 
-#![expect(clippy::disallowed_methods, reason = "access keys are in files and in the environment")]
+#![expect(clippy::disallowed_methods, reason = "access keys are in the environment")]
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, read_text};
 use crate::store::read_directory;
 
 /// An access key.
@@ -73,7 +73,7 @@ struct CliProfile {
 pub fn of_profile(name: &str) -> Result<AccessKey> {
     let home = std::env::var("HOME").context("HOME is not set, so ~/.aliyun/config.json cannot be found")?;
     let path = PathBuf::from(home).join(".aliyun/config.json");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = read_text(&path).map_err(|why| anyhow::anyhow!("{} {why}", path.display()))?;
     profile_in(&text, name).with_context(|| format!("in {}", path.display()))
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::serve::House;
 use crate::admin::Admin;
 use crate::proxy::{Api, Drain};
-use crate::settings::Listen;
+use crate::settings::{Limits, Listen};
 
 /// The ports, bound before anything is promised.
 pub struct Listeners {
@@ -53,6 +53,21 @@ fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {
         }
         _ => format!("{setting} = \"{address}\" cannot be listened on: {error}"),
     })
+}
+
+/// File descriptors that the process needs for other things than clients.
+const DESCRIPTORS_OF_OURS: u64 = 64;
+
+/// Makes room for as many clients as the settings allow, or lowers what they allow to the room there is: without a
+/// descriptor left, not even the admin port would answer.
+pub fn make_room(limits: &mut Limits) {
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_OF_OURS)).unwrap_or(usize::MAX).max(1);
+    if limits.connections > room {
+        let wanted = limits.connections;
+        tracing::warn!(wanted, room, "limits.connections is lowered: the process may not have more file descriptors");
+        limits.connections = room;
+    }
 }
 
 /// Serves until told to end.

@@ -5,8 +5,11 @@
 
 mod banner;
 mod call;
+mod check;
 mod credentials;
+mod explain;
 mod lifecycle;
+mod sarif;
 mod serve;
 
 use std::process::ExitCode;
@@ -55,6 +58,10 @@ struct Arguments {
 enum Command {
     /// Serve the API and the admin port
     Serve(serve::Serve),
+    /// Say what is wrong with policies and identities, and what is most likely not meant
+    Check(check::Check),
+    /// Say why a request or a question is allowed or denied
+    Explain(explain::Explain),
     /// Send one signed request to a KMS endpoint and print the answer
     Call(call::Call),
 }
@@ -65,6 +72,8 @@ pub fn run() -> ExitCode {
     match arguments.command {
         None => serve::run(&arguments.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
+        Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Call(call)) => call::run(&call),
     }
     .into()

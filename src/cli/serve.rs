@@ -9,17 +9,20 @@ use jiff::Timestamp;
 use super::Exit;
 use super::banner;
 use super::lifecycle::{self, Listeners};
-use crate::local_kms::{LocalKms, OpenError, Options};
-use crate::settings::Settings;
-use crate::source::Problem;
+use crate::local_kms::{LocalKms, OpenError, Options, check_seed};
+use crate::settings::{AuditTarget, Settings};
+use crate::source::{Problem, shown};
 use crate::store::{Store, Watcher};
 use crate::telemetry::{Audit, Metrics, Telemetry, init_logs};
+
+/// The settings file that is read unless another one is named.
+pub const DEFAULT_CONFIG: &str = "config/keyward.toml";
 
 /// Arguments of `keyward serve`.
 #[derive(clap::Args)]
 pub struct Serve {
     /// The settings file; paths in it are relative to its folder
-    #[arg(long, short, value_name = "FILE", default_value = "config/keyward.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 }
 
@@ -59,13 +62,14 @@ pub fn run(arguments: &Serve) -> Exit {
 }
 
 fn serve(arguments: &Serve) -> Result<(), NotStarted> {
-    let settings = Settings::load(&arguments.config).map_err(NotStarted::Problems)?;
-    init_logs(&settings.log);
+    let mut settings = Settings::load(&arguments.config).map_err(NotStarted::Problems)?;
+    let _logs = init_logs(&settings.log);
+    lifecycle::make_room(&mut settings.limits);
     let house = build(settings)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
     let listeners = Listeners::bind(&house.settings.listen).map_err(NotStarted::Failed)?;
-    banner::welcome(&house, &listeners);
+    banner::welcome(&house, &listeners, &arguments.config);
     lifecycle::run(&house, listeners).map_err(NotStarted::Failed)?;
     drop(watcher);
     house.telemetry.audit.finish();
@@ -73,7 +77,12 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
 }
 
 fn build(settings: Settings) -> Result<House, NotStarted> {
-    let store = Arc::new(Store::open(&settings, now()).map_err(NotStarted::Problems)?);
+    let store = Store::open(&settings, now()).map_err(|mut problems| {
+        // All mistakes at once, also those that would come later.
+        problems.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
+        NotStarted::Problems(problems)
+    })?;
+    let store = Arc::new(store);
     let options = Options {
         data: settings.kms.data.clone(),
         seed: settings.kms.seed.clone(),
@@ -84,8 +93,13 @@ fn build(settings: Settings) -> Result<House, NotStarted> {
         OpenError::Seed(problems) => NotStarted::Problems(problems),
         other => NotStarted::Failed(other.to_string()),
     })?;
-    let audit =
-        Audit::start(&settings.log.audit).map_err(|error| failed("the audit trail cannot be opened", &error))?;
+    let audit = Audit::start(&settings.log.audit).map_err(|error| {
+        let target = match &settings.log.audit {
+            AuditTarget::File(path) => shown(path),
+            _ => "its thread".to_owned(),
+        };
+        failed(&format!("the audit trail (log.audit) cannot be written to {target}"), &error)
+    })?;
     let metrics = Metrics::new().map_err(|error| failed("metrics cannot be set up", &error))?;
     let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
     Ok(House { settings, store, kms: Arc::new(kms), telemetry })

@@ -72,6 +72,8 @@ impl Answer {
 
     fn new(status: u16, format: Format, root: &str, object: Map<String, Value>) -> Self {
         let object = Value::Object(object);
+        // XML has no way to write some control characters; an answer that nobody can read is worse than another format.
+        let format = if is_writable(&object) { format } else { Format::Json };
         let body = match format {
             Format::Json => object.to_string().into_bytes(),
             Format::Xml => {
@@ -81,6 +83,15 @@ impl Answer {
             }
         };
         Self { status, content_type: format.content_type(), body }
+    }
+}
+
+fn is_writable(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.contains(|c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r')),
+        Value::Array(elements) => elements.iter().all(is_writable),
+        Value::Object(members) => members.values().all(is_writable),
+        _ => true,
     }
 }
 
@@ -125,6 +136,12 @@ mod tests {
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListKeysResponse><Keys><Key><KeyId>a&lt;b</KeyId></Key>\
             <Key><KeyId>c</KeyId></Key></Keys><TotalCount>2</TotalCount><RequestId>R1</RequestId></ListKeysResponse>";
         assert_eq!((answer.content_type, text(&answer)), ("text/xml;charset=utf-8", expected));
+    }
+
+    #[test]
+    fn what_xml_cannot_say_is_said_in_json() {
+        let answer = Answer::success(Format::Xml, "GetSecretValue", "R1", members(json!({"SecretData": "a\u{1}"})));
+        assert_eq!(answer.content_type, "application/json;charset=utf-8");
     }
 
     #[test]

@@ -50,7 +50,6 @@ error_codes! {
     InvalidTimeStampFormat = "InvalidTimeStamp.Format", 400,
         "Specified time stamp or date value is not well formatted.";
     InvalidTimeStampExpired = "InvalidTimeStamp.Expired", 400, "Specified time stamp or date value is expired.";
-    InvalidSecurityTokenMalformed = "InvalidSecurityToken.Malformed", 400, "Specified SecurityToken is malformed.";
     InvalidSecurityTokenMismatch = "InvalidSecurityToken.MismatchWithAccessKey", 400,
         "Specified SecurityToken mismatch with the AccessKey.";
     NoSuchVersion = "NoSuchVersion", 400, "The specified version does not exist.";
@@ -73,13 +72,11 @@ error_codes! {
     ResourceNotFound = "Forbidden.ResourceNotFound", 404, "Resource not found.";
     RequestTimeout = "RequestTimeout", 408, "The request was not received completely in time.";
     Disabled = "Rejected.Disabled", 409, "The request was rejected because the key state is Disabled.";
-    StateModifiedFailed = "Rejected.StateModifiedFailed", 409, "Keystate modified failed.";
     ResourceExist = "Rejected.ResourceExist", 409, "The resource already exists.";
     RequestTooLarge = "RequestTooLarge", 413, "The request body is larger than this endpoint accepts.";
     RequestTargetTooLong = "RequestTargetTooLong", 414,
         "The parameters in the URL are longer than this endpoint accepts; send them in a form body.";
     InternalFailure = "InternalFailure", 500, "Internal Failure.";
-    ServiceUnavailable = "ServiceUnavailableTemporary", 503, "Service Unavailable Temporary.";
 }
 
 /// What a client is told when its request does not succeed. Holds nothing that the client may not read.

@@ -17,7 +17,7 @@ mod structured;
 pub use answer::{Answer, Format};
 pub use ciphertext::CiphertextBlob;
 pub use error::{ErrorCode, KmsError};
-pub use names::{Address, AliasName, KeyId, KeyRef, Resource, SecretName, SecretRef};
+pub use names::{Address, AliasName, KeyId, KeyRef, Resource, SecretName, SecretRef, is_account_id, is_region_id};
 pub use operations::{Authorization, Effect, Need, OPERATIONS, On, Operation, Scope};
 pub use params::{Params, percent_encode};
 pub use request::{Call, KmsRequest, RawRequest};

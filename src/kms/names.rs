@@ -54,6 +54,16 @@ fn is_made_of(text: &str, most: usize, legal: impl Fn(u8) -> bool) -> bool {
     !text.is_empty() && text.len() <= most && text.bytes().all(legal)
 }
 
+/// Whether a text is the id of an account: digits, at most 32.
+pub fn is_account_id(text: &str) -> bool {
+    is_made_of(text, 32, |byte| byte.is_ascii_digit())
+}
+
+/// Whether a text is the id of a region: letters, digits and `-`, at most 64.
+pub fn is_region_id(text: &str) -> bool {
+    is_made_of(text, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// Where something lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address<'a> {
@@ -106,9 +116,8 @@ fn split_arn(text: &str) -> Option<(Option<Address<'_>>, &str)> {
     let Some(rest) = text.strip_prefix("acs:") else { return Some((None, text)) };
     let mut parts = rest.splitn(4, ':');
     let (service, region, account, name) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let region_is_legal = is_made_of(region, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let account_is_legal = is_made_of(account, 32, |byte| byte.is_ascii_digit());
-    (service == "kms" && region_is_legal && account_is_legal).then_some((Some(Address { region, account }), name))
+    (service == "kms" && is_region_id(region) && is_account_id(account))
+        .then_some((Some(Address { region, account }), name))
 }
 
 /// What a permission is about, as policies see it: an ARN and the account that owns it.

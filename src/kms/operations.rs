@@ -57,6 +57,9 @@ pub enum On {
     Secret(&'static str),
     /// The key that encrypts this secret, if its owner chose one.
     KeyOfSecret(&'static str),
+    /// The same, but not asked of role sessions: with an STS token on the shared gateway KMS authorizes GetSecretValue on
+    /// the secret alone ("Alibaba Cloud SDK": shared gateway).
+    KeyOfSecretUnlessSession(&'static str),
     /// A key (first parameter) or a secret (second parameter): exactly one of them.
     KeyOrSecret(&'static str, &'static str),
     /// Each of the resources `ResourceId.N` of the kind `ResourceType`; the kind's container where there are none.
@@ -89,7 +92,7 @@ use Authorization::{Authenticated, Needs};
 use Effect::{Read, Write};
 use On::{
     Alias, Anything, Batch, Container, Key, KeyIfGiven, KeyInEither, KeyOfAlias, KeyOfCiphertext, KeyOfSecret,
-    KeyOrCiphertext, KeyOrSecret, Secret,
+    KeyOfSecretUnlessSession, KeyOrCiphertext, KeyOrSecret, Secret,
 };
 use Scope::{Ram, ResourcePolicy};
 
@@ -167,7 +170,7 @@ pub const OPERATIONS: &[Operation] = operations! {
     "DescribeSecret" Read: ["DescribeSecret" on Secret("SecretName"), ResourcePolicy];
     "GetSecretValue" Read:
         ["GetSecretValue" on Secret("SecretName"), ResourcePolicy]
-        ["Decrypt" on KeyOfSecret("SecretName"), ResourcePolicy];
+        ["Decrypt" on KeyOfSecretUnlessSession("SecretName"), ResourcePolicy];
     "PutSecretValue" Write:
         ["PutSecretValue" on Secret("SecretName"), ResourcePolicy]
         ["GenerateDataKey" on KeyOfSecret("SecretName"), ResourcePolicy];
@@ -310,8 +313,14 @@ mod tests {
             let Needs(needs) = operation.authorization else { continue };
             for need in needs {
                 let in_scope = match need.on {
-                    Key(_) | KeyIfGiven(_) | KeyInEither(..) | KeyOfCiphertext(_) | KeyOrCiphertext(..)
-                    | KeyOfAlias(_) | KeyOfSecret(_) => fits(KEY_SCOPE, need.action),
+                    Key(_)
+                    | KeyIfGiven(_)
+                    | KeyInEither(..)
+                    | KeyOfCiphertext(_)
+                    | KeyOrCiphertext(..)
+                    | KeyOfAlias(_)
+                    | KeyOfSecret(_)
+                    | KeyOfSecretUnlessSession(_) => fits(KEY_SCOPE, need.action),
                     Secret(_) => fits(SECRET_SCOPE, need.action),
                     KeyOrSecret(..) | Batch => fits(KEY_SCOPE, need.action),
                     Alias(_) | Container(_) | Anything => false,

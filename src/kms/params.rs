@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::ErrorCode;
 use super::error::KmsError;
 
@@ -77,12 +79,17 @@ impl Params {
         self.0.get(index).map(|(_, value)| value.as_str())
     }
 
-    /// The value of `name`, which must be there and not empty.
+    /// The value of `name`; an empty one is as good as none.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// The value of `name`, which must be given.
     ///
     /// # Errors
     /// `MissingParameter`, naming it.
     pub fn require(&self, name: &str) -> Result<&str, KmsError> {
-        self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| KmsError::missing_parameter(name))
+        self.given(name).ok_or_else(|| KmsError::missing_parameter(name))
     }
 
     /// The values of a repeated list, `NAME.1`, `NAME.2`, …
@@ -108,9 +115,9 @@ impl Params {
             if !canonical.is_empty() {
                 canonical.push('&');
             }
-            percent_encode_into(name, &mut canonical);
+            canonical.extend(utf8_percent_encode(name, ENCODED));
             canonical.push('=');
-            percent_encode_into(value, &mut canonical);
+            canonical.extend(utf8_percent_encode(value, ENCODED));
         }
         canonical
     }
@@ -161,23 +168,11 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 /// Canonical percent-encoding: `A-Za-z0-9-_.~` stay, every other byte becomes `%XX` in upper case.
 pub fn percent_encode(text: &str) -> String {
-    let mut encoded = String::new();
-    percent_encode_into(text, &mut encoded);
-    encoded
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
-fn percent_encode_into(text: &str, encoded: &mut String) {
-    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or_default();
-    encoded.reserve(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
-}
+/// All but `A-Za-z0-9-_.~`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Parameters that belong to the request as such, not to an operation.
 pub const PUBLIC: &[&str] = &[
@@ -286,7 +281,8 @@ fn unknown_parameters_of(operation: &super::Operation) -> Vec<&'static str> {
         | On::Alias(name)
         | On::KeyOfAlias(name)
         | On::Secret(name)
-        | On::KeyOfSecret(name) => vec![name],
+        | On::KeyOfSecret(name)
+        | On::KeyOfSecretUnlessSession(name) => vec![name],
         On::KeyInEither(first, second) | On::KeyOrCiphertext(first, second) | On::KeyOrSecret(first, second) => {
             vec![first, second]
         }

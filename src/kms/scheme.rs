@@ -78,7 +78,10 @@ impl Scheme {
         let in_parameters = all.get("Signature").is_some() || all.get("AccessKeyId").is_some();
         match (header(headers, "authorization")?, in_parameters) {
             (Some(_), true) => Err(incomplete("the request is signed twice, in its parameters and in a header")),
-            (Some(authorization), false) => AcsSignature::parse(authorization, headers, query, has_body).map(Self::Acs),
+            (Some(authorization), false) => {
+                refuse_v1_parameters(&all)?;
+                AcsSignature::parse(authorization, headers, query, has_body).map(Self::Acs)
+            }
             (None, true) => RpcSignature::parse(headers, all).map(Self::Rpc),
             (None, false) => Err(incomplete("the request is not signed")),
         }
@@ -181,9 +184,6 @@ impl AcsSignature {
         if !SCHEMES_V3.contains(&algorithm) {
             return Err(unsupported(algorithm));
         }
-        if query.get("SignatureType").is_some_and(|kind| !kind.is_empty()) {
-            return Err(unsupported("SignatureType"));
-        }
         let [access_key_id, signed_headers, signature] =
             fields_of(fields).ok_or_else(|| incomplete("malformed Authorization"))?;
         let names: Vec<&str> = signed_headers.split(';').collect();
@@ -200,6 +200,19 @@ impl AcsSignature {
             signed_headers: signed_headers.to_owned(),
             payload_hash: required_header(headers, "x-acs-content-sha256")?.to_owned(),
         })
+    }
+}
+
+/// What V1 says in parameters, V3 says in headers. A parameter that says it too is a second voice.
+fn refuse_v1_parameters(params: &Params) -> Result<(), KmsError> {
+    const OF_V1: [&str; 6] =
+        ["SecurityToken", "STSToken", "SignatureMethod", "SignatureVersion", "SignatureNonce", "Timestamp"];
+    if params.get("SignatureType").is_some_and(|kind| !kind.is_empty()) {
+        return Err(unsupported("SignatureType"));
+    }
+    match OF_V1.iter().find(|name| params.get(name).is_some()) {
+        Some(name) => Err(incomplete(&format!("parameter {name} has no place beside a V3 signature"))),
+        None => Ok(()),
     }
 }
 

@@ -13,13 +13,16 @@ use crate::source::json::Node;
 /// The longest encryption context, in characters of its JSON.
 const CONTEXT_CHARS_MAX: usize = 8_192;
 
+/// Most tags in one request (TagResources).
+const TAGS_MAX: usize = 20;
+
 /// The encryption context in the parameter `name`: a JSON object from strings to strings, compared as a map. Absent is
 /// the same as empty.
 ///
 /// # Errors
 /// `InvalidParameter`: it is too long, no object of strings, or has a member twice.
 pub fn encryption_context(params: &Params, name: &str) -> Result<BTreeMap<String, String>, KmsError> {
-    let Some(text) = params.get(name).filter(|text| !text.is_empty()) else { return Ok(BTreeMap::new()) };
+    let Some(text) = params.given(name) else { return Ok(BTreeMap::new()) };
     if text.chars().count() > CONTEXT_CHARS_MAX {
         let why = format!("it has more than {CONTEXT_CHARS_MAX} characters");
         return Err(KmsError::invalid_parameter_because(name, why));
@@ -37,7 +40,7 @@ pub fn encryption_context(params: &Params, name: &str) -> Result<BTreeMap<String
 /// `InvalidParameter`: they are of another form, or a key comes twice.
 pub fn tags(params: &Params) -> Result<Vec<(String, String)>, KmsError> {
     let mut tags = Vec::new();
-    if let Some(text) = params.get("Tags").filter(|text| !text.is_empty()) {
+    if let Some(text) = params.given("Tags") {
         let read = || Node::parse(text)?.elements()?.into_iter().map(tag).collect::<Result<Vec<_>, _>>();
         tags = read().map_err(|problem| KmsError::invalid_parameter_because("Tags", problem))?;
     }
@@ -50,6 +53,9 @@ pub fn tags(params: &Params) -> Result<Vec<(String, String)>, KmsError> {
     // A gap in the numbers would leave a tag unseen.
     if params.iter().filter(|(name, _)| name.starts_with("Tag.") && name.ends_with(".Key")).count() != numbered {
         return Err(KmsError::invalid_parameter("Tag"));
+    }
+    if tags.len() > TAGS_MAX {
+        return Err(KmsError::invalid_parameter_because("Tags", format!("there may be {TAGS_MAX} tags")));
     }
     let repeated = |(at, (key, _)): (usize, &(String, String))| tags.iter().take(at).any(|(other, _)| other == key);
     if tags.iter().enumerate().any(repeated) {

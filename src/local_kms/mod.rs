@@ -24,12 +24,14 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 pub use cipher::CipherError;
+pub use seed::check as check_seed;
 pub use storage::{CommitError, OpenError};
 
-use crate::authz::Permit;
+use crate::authz::{Permit, ResourceIndex};
 use crate::kms::{Call, ErrorCode, KmsError};
 use crate::store::Store;
 use execution::{Execution, internal_failure};
+use key::{KeySpec, KeyVersion};
 use moment::Moment;
 use state::{Draft, State};
 use storage::Storage;
@@ -77,6 +79,19 @@ impl LocalKms {
         store.publish_index(state.index().clone());
         let region = options.region.as_str().into();
         Ok(Self { region, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
+    }
+
+    /// What names stand for on the first start: what the seed says, and nothing that was made since. Opens no data.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn names_of_seed(options: &Options, now: Timestamp) -> Result<ResourceIndex, OpenError> {
+        let now = Moment(now);
+        let mut draft = Draft::new(State::new(KeyVersion::generate(KeySpec::Aes256, now)?));
+        if let Some(seed) = &options.seed {
+            seed::plant(seed, &mut draft, &options.account, now)?;
+        }
+        Ok(draft.finish().0.index().clone())
     }
 
     /// Executes what was permitted, and returns the members of the answer, without `RequestId`. Blocks; what it changed

@@ -13,29 +13,24 @@ use crate::source::json::Node;
 
 use super::key::{Tag, is_instance_id};
 
-/// Most tags of a key or secret (TagResources).
-const TAGS_MAX: usize = 20;
-
 /// Longest key or value of a tag, in characters.
 const TAG_CHARS_MAX: usize = 128;
 
 /// Most entries of `Filters`.
 const FILTERS_MAX: usize = 10;
 
+/// Most values of one filter.
+const FILTER_VALUES_MAX: usize = 100;
+
 /// The highest number of a page.
 const PAGES_MAX: usize = 1_000_000;
-
-/// The value of `name`, if it is given.
-pub fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
-    params.get(name).filter(|value| !value.is_empty())
-}
 
 /// The text at `name`, of at most so many characters; empty when it is not given.
 ///
 /// # Errors
 /// It is longer.
 pub fn text(params: &Params, name: &str, chars_max: usize) -> Result<String, KmsError> {
-    let text = given(params, name).unwrap_or_default();
+    let text = params.given(name).unwrap_or_default();
     if text.chars().count() > chars_max {
         return Err(KmsError::invalid_parameter_because(name, format!("it has more than {chars_max} characters")));
     }
@@ -47,7 +42,7 @@ pub fn text(params: &Params, name: &str, chars_max: usize) -> Result<String, Kms
 /// # Errors
 /// It is anything else.
 pub fn switch(params: &Params, name: &str) -> Result<bool, KmsError> {
-    match given(params, name) {
+    match params.given(name) {
         Some("true") => Ok(true),
         Some("false") | None => Ok(false),
         Some(_) => Err(KmsError::invalid_parameter_because(name, "it is true or false")),
@@ -59,7 +54,7 @@ pub fn switch(params: &Params, name: &str) -> Result<bool, KmsError> {
 /// # Errors
 /// It is anything else.
 pub fn number(params: &Params, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, KmsError> {
-    let Some(text) = given(params, name) else { return Ok(None) };
+    let Some(text) = params.given(name) else { return Ok(None) };
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten().filter(|number| range.contains(number));
     let (least, most) = (range.start(), range.end());
@@ -72,7 +67,7 @@ pub fn number(params: &Params, name: &str, range: RangeInclusive<usize>) -> Resu
 /// # Errors
 /// It is no instance's id.
 pub fn instance(params: &Params) -> Result<Option<String>, KmsError> {
-    match given(params, "DKMSInstanceId") {
+    match params.given("DKMSInstanceId") {
         Some(id) if !is_instance_id(id) => {
             Err(KmsError::invalid_parameter_because("DKMSInstanceId", "it is kst- and letters, digits and -"))
         }
@@ -85,7 +80,7 @@ pub fn instance(params: &Params) -> Result<Option<String>, KmsError> {
 /// # Errors
 /// `InvalidParameter` with the first mistake and its place, or `Forbidden.KeyPolicyUnSupported`.
 pub fn policy(params: &Params, kind: Kind, in_instance: bool) -> Result<Option<&str>, KmsError> {
-    let Some(text) = given(params, "Policy") else { return Ok(None) };
+    let Some(text) = params.given("Policy") else { return Ok(None) };
     if !in_instance {
         return Err(ErrorCode::KeyPolicyUnSupported.into());
     }
@@ -133,11 +128,7 @@ impl Page {
 /// # Errors
 /// They are of another form, too many, have a key twice, or break the rules for keys and values.
 pub fn tags(params: &Params) -> Result<Vec<Tag>, KmsError> {
-    let tags = kms::tags(params)?;
-    if tags.len() > TAGS_MAX {
-        return Err(KmsError::invalid_parameter_because("Tags", format!("there may be {TAGS_MAX} tags")));
-    }
-    tags.into_iter().map(tag).collect()
+    kms::tags(params)?.into_iter().map(tag).collect()
 }
 
 fn tag((key, value): (String, String)) -> Result<Tag, KmsError> {
@@ -182,7 +173,7 @@ impl<T> Filters<T> {
     /// # Errors
     /// They are of another form, too many, or have a key that the table does not have.
     pub fn read(params: &Params, table: FilterTable<T>) -> Result<Self, KmsError> {
-        let Some(text) = given(params, "Filters") else { return Ok(Self(Vec::new())) };
+        let Some(text) = params.given("Filters") else { return Ok(Self(Vec::new())) };
         let read = || {
             let elements = Node::parse(text)?.elements()?;
             if elements.len() > FILTERS_MAX {
@@ -205,7 +196,11 @@ impl<T> Filters<T> {
 fn filter<T>(node: Node<'_>, table: FilterTable<T>) -> Result<Filter<T>, Problem> {
     let [key, values] = pair(node, "Key", "Values")?;
     let name = key.string()?;
-    let values = values.elements()?.into_iter().map(|value| value.string()).collect::<Result<Vec<_>, _>>()?;
+    let values = values.elements()?;
+    if values.len() > FILTER_VALUES_MAX {
+        return Err(node.problem(format!("there are more than {FILTER_VALUES_MAX} values")));
+    }
+    let values = values.into_iter().map(|value| value.string()).collect::<Result<Vec<_>, _>>()?;
     let known = table.iter().find(|(known, _)| *known == name);
     let (name, has) = known.ok_or_else(|| {
         let known: Vec<&str> = table.iter().map(|(known, _)| *known).collect();

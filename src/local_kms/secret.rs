@@ -26,7 +26,7 @@ pub const RESERVED_NAME_PREFIX: &str = "acs/";
 const VERSIONS_MAX: usize = 10;
 
 /// Most stages on all versions of a secret.
-const STAGES_MAX: usize = 8;
+pub const STAGES_MAX: usize = 8;
 
 /// A generic secret.
 #[derive(Clone, Serialize, Deserialize)]

@@ -11,7 +11,6 @@ use crate::kms::{KmsError, Params, SecretName};
 use super::cipher::CipherError;
 use super::key::KeyVersion;
 use super::moment::Moment;
-use super::parameters::given;
 use super::secret::{DataType, SecretVersion};
 
 /// The longest secret data, in bytes (CreateSecret, "SecretData").
@@ -37,7 +36,7 @@ impl<'a> SecretValue<'a> {
     /// One is missing, too long, or not what it should be.
     pub fn read(params: &'a Params) -> Result<Self, KmsError> {
         let (version_id, data) = (params.require("VersionId")?, params.require("SecretData")?);
-        let data_type = given(params, "SecretDataType").map_or(Some(DataType::Text), DataType::parse);
+        let data_type = params.given("SecretDataType").map_or(Some(DataType::Text), DataType::parse);
         let wrong_type = || KmsError::invalid_parameter_because("SecretDataType", "it is text or binary");
         let value = Self { version_id, data, data_type: data_type.ok_or_else(wrong_type)? };
         check_version_id(version_id).map_err(|why| KmsError::invalid_parameter_because("VersionId", why))?;

@@ -2,13 +2,13 @@
 //!
 //! Written by people as TOML (`config/seed.toml`). It only adds what is missing: whatever exists stays as it is,
 //! whatever the seed says about it. All mistakes are reported together, each with its place.
-#![expect(clippy::disallowed_methods, reason = "the seed is a file")]
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::kms::{AliasName, KeyId, SecretName};
+use crate::settings::read_text;
 use crate::source::toml::{self, Section};
 use crate::source::{Problem, shown, suggest};
 
@@ -26,8 +26,7 @@ use super::storage::OpenError;
 /// The file cannot be read, or has mistakes: all of them.
 pub fn plant(path: &Path, draft: &mut Draft, owner: &str, now: Moment) -> Result<(), OpenError> {
     let file = shown(path);
-    let unreadable = |error| OpenError::Seed(vec![Problem::of_file(&file, format!("cannot be read: {error}"))]);
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = read_text(path).map_err(|message| OpenError::Seed(vec![Problem::of_file(&file, message)]))?;
     let located = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.in_file(&file)).collect();
     let existing = draft.state().account(owner);
     let seed = Seed::parse(&text, &existing).map_err(|problems| OpenError::Seed(located(problems)))?;
@@ -38,6 +37,15 @@ pub fn plant(path: &Path, draft: &mut Draft, owner: &str, now: Moment) -> Result
         plant_secret(draft, secret, owner, now)?;
     }
     Ok(())
+}
+
+/// What is wrong with the seed at `path`, whatever there is already.
+pub fn check(path: &Path) -> Vec<Problem> {
+    let file = shown(path);
+    let parsed = read_text(path)
+        .map_err(|message| vec![Problem::of_file("", message)])
+        .and_then(|text| Seed::parse(&text, &Account::default()));
+    parsed.err().unwrap_or_default().into_iter().map(|problem| problem.in_file(&file)).collect()
 }
 
 fn plant_key(draft: &mut Draft, seed: &SeedKey, owner: &str, now: Moment) -> Result<(), CipherError> {
@@ -156,15 +164,15 @@ impl Reader {
 
     fn aliases(&mut self, id: &str, section: &Section<'_>) -> Vec<AliasName> {
         let mut aliases = Vec::new();
-        for (text, position) in section.strings("aliases").unwrap_or_default() {
+        for (text, offset) in section.strings("aliases").unwrap_or_default() {
             let alias = AliasName::parse(text).filter(|_| !text.starts_with(RESERVED_ALIAS_PREFIX));
             let Some(alias) = alias else {
                 let form = "an alias is alias/ and letters, digits, : / _ -, and does not start with alias/acs";
-                section.report_place(position, format!("`{text}` is no alias; {form}"));
+                section.report_place(offset, format!("`{text}` is no alias; {form}"));
                 continue;
             };
             match self.aliases.insert(alias.clone(), id.to_owned()) {
-                Some(other) => section.report_place(position, format!("`{text}` is an alias of `{other}` already")),
+                Some(other) => section.report_place(offset, format!("`{text}` is an alias of `{other}` already")),
                 None => aliases.push(alias),
             }
         }

@@ -216,7 +216,7 @@ fn condition_allows(question: &Question<'_>, statement: &Statement) -> bool {
 }
 
 /// Whether a statement of a key or secret policy speaks of the caller.
-fn speaks_of(question: &Question<'_>, statement: &Statement) -> bool {
+pub(super) fn speaks_of(question: &Question<'_>, statement: &Statement) -> bool {
     let principal = question.principal;
     let delegates = question.account_principal == AccountPrincipal::Delegates;
     statement.principals.iter().any(|entry| {

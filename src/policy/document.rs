@@ -3,6 +3,8 @@
 //! Actions are sets over a vocabulary, patterns and conditions are prepared. How they come from a text is for the
 //! `reader` to say; nothing here is decided.
 
+use std::sync::Arc;
+
 use super::condition::Clause;
 use super::pattern::Pattern;
 use super::principal::PrincipalPattern;
@@ -64,6 +66,8 @@ pub struct Policy {
     pub name: Box<str>,
     /// What it is attached to.
     pub kind: Kind,
+    /// Its document, exactly as it was read.
+    pub text: Arc<str>,
     /// Its statements in their order.
     pub statements: Box<[Statement]>,
 }
@@ -163,6 +167,6 @@ impl Policy {
         }
         let root = Node::parse(text).map_err(|problem| vec![problem])?;
         let statements = Reader::read(kind, vocabulary, root)?;
-        Ok(Self { name: name.into(), kind, statements: statements.into() })
+        Ok(Self { name: name.into(), kind, text: text.into(), statements: statements.into() })
     }
 }

@@ -135,6 +135,20 @@ impl PrincipalPattern {
     }
 }
 
+/// The entry as it is written.
+impl fmt::Display for PrincipalPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "acs:ram::{}:", self.account)?;
+        match &self.whom {
+            Whom::Everyone => f.write_str("*"),
+            Whom::Root => f.write_str("root"),
+            Whom::User(name) => write!(f, "user/{}", name.as_str()),
+            Whom::Role(name) => write!(f, "role/{}", name.as_str()),
+            Whom::Session { role, session } => write!(f, "assumed-role/{}/{}", role.as_str(), session.as_str()),
+        }
+    }
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@*?".contains(&byte))
 }

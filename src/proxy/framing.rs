@@ -35,7 +35,12 @@ pub fn check(head: &[u8]) -> Result<(), &'static str> {
 
 fn check_request_line(line: &str) -> Result<(), &'static str> {
     match line.split(' ').collect::<Vec<_>>().as_slice() {
-        [_, _, "HTTP/1.1" | "HTTP/1.0"] => Ok(()),
+        [_, target, "HTTP/1.1" | "HTTP/1.0"]
+            if target.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') =>
+        {
+            Ok(())
+        }
+        [_, _, "HTTP/1.1" | "HTTP/1.0"] => Err("the target holds bytes that no target may have"),
         _ => Err("the request line is not of the form METHOD TARGET HTTP/1.1"),
     }
 }
@@ -133,6 +138,9 @@ mod tests {
             b"POST  / HTTP/1.1\r\nHost: a\r\n\r\n",
             b"POST / HTTP/2.0\r\nHost: a\r\n\r\n",
             b"POST /\r\nHost: a\r\n\r\n",
+            b"POST /?a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"POST /?\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"POST /?\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: a\xff\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: a\r\n",
             b"",

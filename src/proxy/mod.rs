@@ -8,4 +8,5 @@ mod framing;
 mod receive;
 mod service;
 
+pub use framing::check as check_framing;
 pub use service::{Api, Drain};

@@ -1,10 +1,9 @@
 //! Receiving a request whole: head and body, each bounded in size and time.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
+use tokio::time::Instant;
 
 use super::framing;
 use crate::kms::{ErrorCode, KmsError};
@@ -25,12 +24,17 @@ impl Unreceived {
         Self { error: error.into(), reason }
     }
 
+    /// A client that does not send its request in time.
+    pub fn too_slow() -> Self {
+        Self::new(ErrorCode::RequestTimeout, "timeout")
+    }
+
     /// A head that pingora could not parse. Its error quotes the head, which may hold plaintexts: only its length is
     /// looked at.
     pub fn unparsable(error: &Error) -> Self {
         let quoted = error.context.as_ref().map_or(0, |context| context.as_str().len());
         match error.etype() {
-            ErrorType::ReadTimedout => Self::new(ErrorCode::RequestTimeout, "timeout"),
+            ErrorType::ReadTimedout => Self::too_slow(),
             _ if quoted > TARGET_BYTES_MAX => Self::new(ErrorCode::RequestTargetTooLong, "target_too_long"),
             _ => Self::new(malformed("it is not valid HTTP/1.1"), "malformed_http"),
         }
@@ -48,7 +52,7 @@ fn malformed(why: &str) -> KmsError {
 pub async fn receive(
     session: &mut ServerSession,
     body_bytes_max: usize,
-    deadline: Duration,
+    deadline: Instant,
 ) -> Result<Bytes, Unreceived> {
     framing::check(&session.to_h1_raw()).map_err(|why| Unreceived::new(malformed(why), "malformed_http"))?;
     let stated: usize =
@@ -56,9 +60,9 @@ pub async fn receive(
     if stated > body_bytes_max {
         return Err(Unreceived::new(ErrorCode::RequestTooLarge, "body_too_large"));
     }
-    match tokio::time::timeout(deadline, read_body(session, body_bytes_max)).await {
+    match tokio::time::timeout_at(deadline, read_body(session, body_bytes_max)).await {
         Ok(result) => result,
-        Err(_) => Err(Unreceived::new(ErrorCode::RequestTimeout, "timeout")),
+        Err(_) => Err(Unreceived::too_slow()),
     }
 }
 

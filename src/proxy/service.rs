@@ -25,9 +25,8 @@ use crate::settings::Limits;
 use crate::store::Store;
 use crate::telemetry::{Record, Telemetry};
 
-/// How long a connection may be idle between two requests, in seconds. Clients keep connections for reuse and take it
-/// badly when one is closed under them.
-const KEEPALIVE_SECONDS: u64 = 300;
+/// How long a connection may be idle. Clients keep connections for reuse and take it badly when one is closed under them.
+const KEEPALIVE: Duration = Duration::from_secs(300);
 
 /// The API as applications see it.
 pub struct Api {
@@ -105,27 +104,33 @@ impl Api {
     }
 
     /// Answers one request. Returns the connection if another one may follow.
-    async fn serve_one(&self, stream: Stream, shutdown: &mut ShutdownWatch) -> Option<Stream> {
-        let mut session = ServerSession::new_http1(stream);
-        session.set_read_timeout(Some(self.limits.request));
-        session.set_keepalive(Some(KEEPALIVE_SECONDS));
-        let read = tokio::select! {
-            read = session.read_request() => read,
-            // Nothing was asked yet, so nobody is left without an answer.
+    async fn serve_one(&self, mut stream: Stream, shutdown: &mut ShutdownWatch) -> Option<Stream> {
+        // Nothing was asked yet, so nobody is left without an answer.
+        tokio::select! {
+            begun = begins(&mut stream) => begun?,
             () = ended(shutdown) => return None,
-        };
+        }
         let _running = Counted::new(&self.drain.running, &self.telemetry.metrics.running);
-        let received = match read {
-            Ok(false) => return None,
-            Ok(true) => receive(&mut session, self.limits.body_bytes, self.limits.request).await,
-            Err(error) => {
-                let outcome = self.unreceived(Format::Json, "", &Unreceived::unparsable(&error));
-                return self.conclude(session, outcome, false).await;
-            }
+        let mut session = ServerSession::new_http1(stream);
+        session.set_keepalive(Some(KEEPALIVE.as_secs()));
+        session.set_write_timeout(Some(self.limits.request));
+        // One deadline for the whole request: the time between two bytes of it does not count anew.
+        let deadline = tokio::time::Instant::now() + self.limits.request;
+        let received = match tokio::time::timeout_at(deadline, session.read_request()).await {
+            Ok(Ok(false)) => return None,
+            Ok(Ok(true)) => receive(&mut session, self.limits.body_bytes, deadline).await,
+            Ok(Err(error)) => return self.refuse_head(session, &Unreceived::unparsable(&error)).await,
+            Err(_) => return self.refuse_head(session, &Unreceived::too_slow()).await,
         };
         let reusable = received.is_ok() && !self.drain.is_ending();
         let outcome = self.judge(&session, received).await;
         self.conclude(session, outcome, reusable).await
+    }
+
+    /// Answers a request of which not even the head could be read.
+    async fn refuse_head(&self, session: ServerSession, why: &Unreceived) -> Option<Stream> {
+        let outcome = self.unreceived(Format::Json, "", why);
+        self.conclude(session, outcome, false).await
     }
 
     async fn judge(&self, session: &ServerSession, received: Result<Bytes, Unreceived>) -> (String, Outcome) {
@@ -230,7 +235,7 @@ impl ServerApp for Api {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let connected = Counted::new(&self.connections, &self.telemetry.metrics.connections);
         if connected.count() > self.limits.connections {
-            tracing::warn!(connected = connected.count(), "too many connections; one is turned away");
+            self.telemetry.metrics.connections_refused.inc();
             return None;
         }
         let mut shutdown = shutdown.clone();
@@ -250,6 +255,13 @@ async fn send(session: &mut ServerSession, request_id: &str, answer: Answer) -> 
     head.insert_header("Cache-Control", "no-store")?;
     session.write_response_header(Box::new(head)).await?;
     session.write_response_body(answer.body.into(), true).await
+}
+
+/// Resolves when the client begins a request; `None` if it goes away, or stays idle for too long.
+async fn begins(stream: &mut Stream) -> Option<()> {
+    // The byte stays in the stream.
+    let first = tokio::time::timeout(KEEPALIVE, stream.try_peek(&mut [0])).await;
+    first.ok()?.ok().map(|_| ())
 }
 
 /// Resolves when the service is ending.

@@ -3,15 +3,20 @@
 //! Every mistake is reported, each with its place and what would be right. Defaults stand in this file and are shown in
 //! `config/keyward.toml`. Paths are relative to the folder of the settings file.
 
+mod text;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use text::read_text;
+
+use crate::kms::{is_account_id, is_region_id};
 use crate::policy::AccountPrincipal;
 use crate::source::toml::{self, Section};
-use crate::source::{Problem, shown};
+use crate::source::{Problem, shown, suggest};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,9 +145,9 @@ impl Settings {
     /// Every problem, each naming the file and the place.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
         let name = shown(path);
-        #[expect(clippy::disallowed_methods, reason = "this is where the settings file is read")]
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| vec![Problem::of_file(&name, format!("cannot be read: {error}"))])?;
+        let text = read_text(path).map_err(|message| {
+            vec![Problem::of_file(&name, format!("{message}; name another settings file with --config FILE"))]
+        })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         Self::parse(&text, folder)
             .map_err(|problems| problems.into_iter().map(|problem| problem.in_file(&name)).collect())
@@ -183,6 +188,9 @@ fn listen(section: &Section<'_>) -> Option<Listen> {
             }
         }
     }
+    if api.is_some_and(|api| api.port() != 0 && Some(api) == admin) {
+        section.report_at("admin", "must be another address than listen.api");
+    }
     section.finish();
     Some(Listen { api: api?, admin: admin? })
 }
@@ -190,20 +198,19 @@ fn listen(section: &Section<'_>) -> Option<Listen> {
 fn kms(section: &Section<'_>, folder: &Path) -> Option<Kms> {
     section.require("account", "the account that owns the keys, for example \"1234567890123456\"");
     let account = section.parsed("account", |text| {
-        let legal = !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_digit());
-        if legal { Ok(text.to_owned()) } else { Err("must be an account id, which is digits only") }
+        if is_account_id(text) { Ok(text.to_owned()) } else { Err("must be an account id, which is digits only") }
     });
     let region = match section.string("region") {
         None => Some("cn-hangzhou".to_owned()),
         Some(_) => section.parsed("region", |text| {
-            let legal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-            if legal { Ok(text.to_owned()) } else { Err("must be a region id such as \"cn-hangzhou\"") }
+            if is_region_id(text) { Ok(text.to_owned()) } else { Err("must be a region id such as \"cn-hangzhou\"") }
         }),
     };
-    let data = folder.join(section.string("data").unwrap_or("../.keyward"));
+    section.require("data", "the folder where the embedded KMS keeps keys and secrets");
+    let data = section.string("data").map(|data| folder.join(data));
     let seed = section.string("seed").map(|seed| folder.join(seed));
     section.finish();
-    Some(Kms { region: region?, account: account?, data, seed })
+    Some(Kms { region: region?, account: account?, data: data?, seed })
 }
 
 fn policies(section: &Section<'_>, folder: &Path) -> Option<Policies> {
@@ -218,11 +225,11 @@ fn policies(section: &Section<'_>, folder: &Path) -> Option<Policies> {
 
 fn network(section: &Section<'_>) -> Network {
     let mut trusted_proxies = Vec::new();
-    for (text, position) in section.strings("trusted_proxies").unwrap_or_default() {
+    for (text, offset) in section.strings("trusted_proxies").unwrap_or_default() {
         match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
             Ok(network) => trusted_proxies.push(network),
             Err(_) => section.report_place(
-                position,
+                offset,
                 format!("`network.trusted_proxies` holds `{text}`; write addresses or networks such as \"10.0.0.0/8\""),
             ),
         }
@@ -255,7 +262,7 @@ fn limits(section: &Section<'_>) -> Limits {
     let limits = Limits {
         body_bytes: number("body_bytes", 1024..16_777_217, 262_144),
         request: Duration::from_secs(section.integer("request_seconds", 1..301).unwrap_or(10)),
-        connections: number("connections", 1..1_000_001, 4096),
+        connections: number("connections", 1..1_000_001, 1024),
         drain: Duration::from_secs(section.integer("drain_seconds", 0..301).unwrap_or(10)),
     };
     section.finish();
@@ -268,25 +275,39 @@ fn log(section: &Section<'_>, folder: &Path) -> Log {
         "json" => Ok(LogFormat::Json),
         _ => Err("must be \"text\" or \"json\""),
     });
-    let level = section.parsed("level", |text| {
-        let filter = tracing_subscriber::filter::EnvFilter::try_new(text);
-        filter.map(|_| text.to_owned()).map_err(|error| format!("must be a level such as \"info\": {error}"))
+    let level = section.parsed("level", level);
+    let audit = section.parsed("audit", |text| match text {
+        "stdout" => Ok(AuditTarget::Stdout),
+        "stderr" => Ok(AuditTarget::Stderr),
+        "off" => Ok(AuditTarget::Off),
+        // With a slash, so that a misspelt word does not become a file.
+        path if path.contains('/') => Ok(AuditTarget::File(folder.join(path))),
+        _ => Err("must be \"stdout\", \"stderr\", \"off\" or a path with a / in it, such as \"./audit.jsonl\""),
     });
-    let audit = match section.string("audit") {
-        None | Some("stdout") => AuditTarget::Stdout,
-        Some("stderr") => AuditTarget::Stderr,
-        Some("off") => AuditTarget::Off,
-        Some(file) => AuditTarget::File(folder.join(file)),
-    };
     section.finish();
-    Log { level: level.unwrap_or_else(|| "info".to_owned()), format: format.unwrap_or(LogFormat::Text), audit }
+    Log {
+        level: level.unwrap_or_else(|| "info".to_owned()),
+        format: format.unwrap_or(LogFormat::Text),
+        audit: audit.unwrap_or(AuditTarget::Stdout),
+    }
+}
+
+/// A level, or filters such as `info,keyward::store=debug`. A bare word that is no level would silence everything.
+fn level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let unknown = text.split(',').find(|part| !part.contains('=') && !LEVELS.contains(&part.trim()));
+    if let Some(unknown) = unknown {
+        return Err(format!("holds `{unknown}`, which is no level{}", suggest(unknown, LEVELS)));
+    }
+    let filter = tracing_subscriber::filter::EnvFilter::try_new(text);
+    filter.map(|_| text.to_owned()).map_err(|error| format!("cannot be used: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LEAST: &str = "[kms]\naccount = '1'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
+    const LEAST: &str = "[kms]\naccount = '1'\ndata = 'd'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
 
     fn problems(text: &str) -> Vec<String> {
         let problems = Settings::parse(text, Path::new("/etc")).err().unwrap_or_default();
@@ -306,6 +327,7 @@ mod tests {
     fn the_shipped_file_shows_the_defaults() {
         let shipped = Settings::parse(include_str!("../../config/keyward.toml"), Path::new("config")).unwrap();
         let least = LEAST.replace("'p'", "'../policies'").replace("i.toml", "identities.toml");
+        let least = least.replace("'d'", "'../.keyward'");
         let mut defaults = Settings::parse(&least, Path::new("config")).unwrap();
         defaults.kms.account = shipped.kms.account.clone();
         defaults.kms.seed = Some("config/seed.toml".into());
@@ -316,16 +338,18 @@ mod tests {
     #[test]
     fn every_mistake_is_reported_at_its_place() {
         let text = format!(
-            "{LEAST}[listen]\napi = '0.0.0.0:1'\nadmin = 'localhost'\n[limits]\nbody_bytes = 0\nbody = 1\n[log]\nformat = 'xml'\n"
+            "{LEAST}[listen]\napi = '0.0.0.0:1'\nadmin = 'localhost'\n[limits]\nbody_bytes = 0\nbody = 1\n[log]\nformat = 'xml'\nlevel = 'inof'\naudit = 'stdot'\n"
         );
         assert_eq!(
             problems(&text),
             [
-                "7:7: `listen.api` is reachable from other machines; if you mean it, set beyond_loopback = true",
-                "8:9: `listen.admin` must be an IP address with a port, such as \"127.0.0.1:7480\"",
-                "10:14: `limits.body_bytes` must be a whole number from 1024 to 16777216",
-                "11:1: unknown entry `limits.body`; did you mean `body_bytes`?",
-                "13:10: `log.format` must be \"text\" or \"json\"",
+                "8:7: `listen.api` is reachable from other machines; if you mean it, set beyond_loopback = true",
+                "9:9: `listen.admin` must be an IP address with a port, such as \"127.0.0.1:7480\"",
+                "11:14: `limits.body_bytes` must be a whole number from 1024 to 16777216",
+                "12:1: unknown entry `limits.body`; did you mean `body_bytes`?",
+                "14:10: `log.format` must be \"text\" or \"json\"",
+                "15:9: `log.level` holds `inof`, which is no level; did you mean `info`?",
+                "16:9: `log.audit` must be \"stdout\", \"stderr\", \"off\" or a path with a / in it, such as \"./audit.jsonl\"",
             ]
         );
         assert!(problems(&text.replace("[listen]", "[listen]\nbeyond_loopback = true"))[0].contains("listen.admin"));
@@ -335,6 +359,7 @@ mod tests {
     fn what_is_missing_is_said() {
         let expected = [
             "1:1: `kms.account` is missing: the account that owns the keys, for example \"1234567890123456\"",
+            "1:1: `kms.data` is missing: the folder where the embedded KMS keeps keys and secrets",
             "1:1: `policies.directory` is missing: the folder with keys/, secrets/ and ram/",
             "1:1: `policies.identities` is missing: the file that says who may call",
         ];

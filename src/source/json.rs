@@ -4,6 +4,7 @@
 //! member that is given twice, and never recurses deeper than the shape it asks for. What it must never do: repair
 //! or guess. The text is accepted exactly where RFC 8259 accepts it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -60,10 +61,9 @@ impl<'a> Node<'a> {
     /// This is no object, or a member is given twice.
     pub fn members(&self) -> Result<Vec<(String, Self)>, Problem> {
         let Members(members) = self.read("an object")?;
-        for (index, (name, value)) in members.iter().enumerate() {
-            if members.iter().take(index).any(|(earlier, _)| earlier == name) {
-                return Err(self.child(value).problem(format!("member `{name}` is given twice")));
-            }
+        let mut seen = HashSet::with_capacity(members.len());
+        if let Some((name, value)) = members.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            return Err(self.child(value).problem(format!("member `{name}` is given twice")));
         }
         Ok(members.into_iter().map(|(name, value)| (name, self.child(value))).collect())
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Position, Problem, suggest};
+use super::{Problem, suggest};
 
 /// Reads the TOML `text`: `read` takes what it knows from the root section and returns what it made of it.
 ///
@@ -55,11 +55,6 @@ impl<'a> Section<'a> {
         Self { text, problems, path, span, table, asked: RefCell::default() }
     }
 
-    /// Whether the table is in the text at all.
-    pub fn is_present(&self) -> bool {
-        self.table.is_some()
-    }
-
     /// Reports a problem of this table as a whole.
     pub fn problem(&self, message: impl Into<String>) {
         self.report(self.span.start, message.into());
@@ -84,11 +79,10 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The strings in the array at `name`, each with its place.
-    pub fn strings(&self, name: &'static str) -> Option<Vec<(&'a str, Position)>> {
+    /// The strings in the array at `name`, each with its place: a byte offset, cheap to hand out.
+    pub fn strings(&self, name: &'static str) -> Option<Vec<(&'a str, usize)>> {
         self.typed(name, "an array of strings", |value| {
-            let place = |element: &Spanned<_>| Position::of(self.text, element.span().start);
-            value.as_array()?.iter().map(|element| Some((element.get_ref().as_str()?, place(element)))).collect()
+            value.as_array()?.iter().map(|element| Some((element.get_ref().as_str()?, element.span().start))).collect()
         })
     }
 
@@ -152,9 +146,8 @@ impl<'a> Section<'a> {
     }
 
     /// Reports `message` at a place that was handed out before.
-    pub fn report_place(&self, position: Position, message: impl Into<String>) {
-        let problem = Problem { file: String::new(), position: Some(position), message: message.into() };
-        self.problems.borrow_mut().push(problem);
+    pub fn report_place(&self, offset: usize, message: impl Into<String>) {
+        self.report(offset, message.into());
     }
 
     /// Reports every entry that was not asked for.

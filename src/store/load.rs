@@ -3,21 +3,24 @@
 //! Each file keeps its last good version. A scan reads only files whose stamp changed, parses only texts that changed,
 //! and says whether the set that is in force is another one than before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use jiff::{SignedDuration, Timestamp};
 
 use super::Status;
-use super::files::{self, FOLDERS, Found, Stamp};
-use crate::authn::{Attachment, Directory, Member, SecretSource};
+use super::files::{self, FOLDERS, Found, Listing, Stamp, file_name};
+use super::identities::{Identities, Taking};
+use super::inspect::Inspected;
+use crate::authn::{Attachment, Directory, Member};
 use crate::authz::{PolicyTable, parse_policy};
-use crate::kms::percent_encode;
 use crate::policy::{Kind, Policy};
-use crate::settings;
+use crate::settings::{self, read_text};
 use crate::source::{Problem, shown};
+
+/// A file that claims to be from later than this was given its date by somebody.
+const FUTURE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What a policy file is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,32 +41,28 @@ impl FileKey {
         let folder = FOLDERS.iter().find(|(kind, _)| *kind == self.kind).map_or("", |(_, folder)| folder);
         let account =
             if self.account == own_account { root.to_owned() } else { root.join("accounts").join(&self.account) };
-        account.join(folder).join(format!("{}.json", percent_encode(&self.name)))
+        account.join(folder).join(file_name(&self.name))
     }
 }
 
 /// What a scan found.
+#[derive(Default)]
 pub struct Changes {
     /// Whether another set is in force than before.
     pub changed: bool,
+    /// Whether a file is still being written, so that it is worth looking again soon.
+    pub unsettled: bool,
     /// What cannot be used.
     pub problems: Vec<Problem>,
 }
 
 /// A policy file: its last good version, and what is wrong with the present one.
+#[derive(Clone)]
 struct Entry {
+    path: PathBuf,
     stamp: Option<Stamp>,
-    text: Arc<str>,
     policy: Option<Arc<Policy>>,
     problems: Vec<Problem>,
-    path: PathBuf,
-}
-
-/// The identities file.
-struct Identities {
-    path: PathBuf,
-    fingerprint: [u8; 32],
-    directory: Arc<Directory>,
 }
 
 /// Everything that was read.
@@ -77,121 +76,147 @@ pub struct Loader {
 impl Loader {
     /// Nothing read yet.
     pub fn new(settings: &settings::Policies, account: &str) -> Self {
-        let (path, directory) = (settings.identities.clone(), Arc::default());
         Self {
             root: settings.directory.clone(),
             account: account.to_owned(),
             entries: HashMap::new(),
-            identities: Identities { path, fingerprint: [0; 32], directory },
+            identities: Identities::new(&settings.identities),
         }
     }
 
-    /// Looks at all files and takes what can be used.
-    pub fn scan(&mut self) -> Changes {
-        let mut problems = Vec::new();
-        let changed_policies = match files::list(&self.root, &self.account, &mut problems) {
-            Ok(found) => self.take_policies(found),
+    /// Looks at all files and takes what can be used. A file that changed after `settled` is left for the next time:
+    /// somebody may still be writing it.
+    pub fn scan(&mut self, settled: Option<Timestamp>) -> Changes {
+        let mut changes = Changes::default();
+        let listing = match files::list(&self.root, &self.account) {
+            Ok(listing) => Some(listing),
             Err(error) => {
-                problems.push(Problem::of_file(shown(&self.root), format!("cannot be read: {error}")));
-                false
+                changes.problems.push(Problem::of_file(shown(&self.root), format!("cannot be read: {error}")));
+                None
             }
         };
-        let changed_identities = self.take_identities(&mut problems);
-        for entry in self.entries.values() {
-            problems.extend(entry.problems.iter().cloned());
+        for file in listing.iter().flat_map(|listing| &listing.found) {
+            self.take(file, settled, &mut changes);
         }
-        problems.sort();
-        Changes { changed: changed_policies || changed_identities, problems }
+        // Identities before anything is let go: a policy that was removed together with its last attachment is gone.
+        self.take_identities(listing.is_some(), settled, &mut changes);
+        if let Some(listing) = listing {
+            self.let_go_of_the_missing(&listing, &mut changes);
+            changes.problems.extend(listing.problems);
+        }
+        changes.problems.extend(self.entries.values().flat_map(|entry| entry.problems.iter().cloned()));
+        changes.problems.sort();
+        changes.problems.dedup();
+        changes
     }
 
-    fn take_policies(&mut self, found: Vec<Found>) -> bool {
-        let mut changed = false;
-        let mut gone: HashMap<FileKey, Entry> = std::mem::take(&mut self.entries);
-        for file in found {
-            let before = gone.remove(&file.key);
-            if let Some(entry) = before.as_ref().filter(|entry| entry.stamp == Some(file.stamp)) {
-                debug_assert_eq!(entry.path, file.path);
-                self.entries.extend(before.map(|entry| (file.key, entry)));
-                continue;
-            }
-            let (entry, is_new) = read_policy(&self.root, &file, before);
-            changed |= is_new;
-            self.entries.insert(file.key, entry);
+    /// Takes one file that was just written. Returns whether it is in force as it stands.
+    pub fn take_written(&mut self, key: &FileKey, text: &str) -> bool {
+        let path = key.path(&self.root, &self.account);
+        let stamp = Stamp::read(&path).map_err(|error| error.to_string());
+        self.take(&Found { key: key.clone(), path, stamp }, None, &mut Changes::default());
+        let policy = self.entries.get(key).and_then(|entry| entry.policy.as_ref());
+        policy.is_some_and(|policy| *policy.text == *text)
+    }
+
+    /// Takes a file if it is new or changed. What is there and cannot be used keeps its last good version.
+    fn take(&mut self, file: &Found, settled: Option<Timestamp>, changes: &mut Changes) {
+        let before = self.entries.get(&file.key);
+        let stamp = file.stamp.as_ref().ok().copied();
+        if before.is_some_and(|entry| stamp.is_some() && entry.stamp == stamp && entry.path == file.path) {
+            return;
         }
-        for (key, entry) in gone {
-            match self.still_attached(&key) {
-                // Dropping it could drop a Deny while its holders keep their other grants.
-                Some(holder) if entry.policy.is_some() => {
-                    let message =
-                        format!("was removed, but is still attached to {holder}; its last version stays in force");
-                    let problems = vec![Problem::of_file(shown(&entry.path), message)];
-                    self.entries.insert(key, Entry { stamp: None, problems, ..entry });
+        if stamp.is_some_and(|stamp| is_unsettled(stamp, settled)) {
+            changes.unsettled = true;
+            return;
+        }
+        let kept = before.and_then(|entry| entry.policy.clone());
+        let (policy, problems) = match read_policy(&self.root, file, kept.as_deref()) {
+            Ok(Some(policy)) => {
+                changes.changed = true;
+                (Some(Arc::new(policy)), Vec::new())
+            }
+            Ok(None) => (kept, Vec::new()),
+            Err(problems) => (kept, problems),
+        };
+        if stamp.is_some() && Stamp::read(&file.path).ok() != stamp {
+            // It was written while it was read. What was read is whole enough to parse; the rest follows.
+            changes.unsettled = true;
+        }
+        self.entries.insert(file.key.clone(), Entry { path: file.path.clone(), stamp, policy, problems });
+    }
+
+    /// Lets go of the entries whose files are not there any more. What lies in a folder of which nothing is known stays,
+    /// and is reported: a folder that vanishes must not take its Denys along.
+    fn let_go_of_the_missing(&mut self, listing: &Listing, changes: &mut Changes) {
+        let there: HashSet<&FileKey> = listing.found.iter().map(|file| &file.key).collect();
+        let missing: Vec<FileKey> = self.entries.keys().filter(|key| !there.contains(key)).cloned().collect();
+        for key in missing {
+            let path = self.entries.get(&key).map(|entry| entry.path.clone()).unwrap_or_default();
+            match listing.unknown.iter().find(|folder| path.starts_with(folder)) {
+                Some(folder) if listing.problems.iter().any(|problem| problem.file == shown(folder)) => {}
+                Some(folder) => {
+                    let message = "is not there or cannot be read; the policies that were in it stay in force";
+                    changes.problems.push(Problem::of_file(shown(folder), message));
                 }
-                _ => changed |= entry.policy.is_some(),
+                None => changes.changed |= self.let_go(&key),
             }
         }
-        changed
+    }
+
+    /// Lets an entry go whose file was removed. A RAM policy that somebody still has stays: dropping it could drop a Deny
+    /// while its holders keep their other grants.
+    fn let_go(&mut self, key: &FileKey) -> bool {
+        let holder = self.holder(key);
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        match holder {
+            Some(holder) if entry.policy.is_some() => {
+                let message =
+                    format!("was removed, but is still attached to {holder}; its last version stays in force");
+                entry.stamp = None;
+                entry.problems = vec![Problem::of_file(shown(&entry.path), message)];
+                false
+            }
+            _ => self.entries.remove(key).is_some_and(|entry| entry.policy.is_some()),
+        }
     }
 
     /// Who has this RAM policy.
-    fn still_attached(&self, key: &FileKey) -> Option<String> {
+    fn holder(&self, key: &FileKey) -> Option<String> {
         let has = |member: &&Member| {
             *member.principal.account == *key.account && member.attachments.iter().any(|it| it.policy == key.name)
         };
-        if key.kind != Kind::Ram {
-            return None;
-        }
-        self.identities.directory.members().iter().find(has).map(|member| member.principal.to_string())
+        let directory = self.identities.directory();
+        let member = directory.members().iter().filter(|_| key.kind == Kind::Ram).find(has)?;
+        Some(member.principal.to_string())
     }
 
-    fn take_identities(&mut self, problems: &mut Vec<Problem>) -> bool {
-        let name = shown(&self.identities.path);
-        match self.read_identities() {
-            Ok(Some((fingerprint, directory))) => {
-                self.identities.fingerprint = fingerprint;
-                self.identities.directory = Arc::new(directory);
-                true
+    /// Takes the identities if they changed and every RAM policy that they attach is there.
+    fn take_identities(&mut self, policies_are_known: bool, settled: Option<Timestamp>, changes: &mut Changes) {
+        let (root, account, entries) = (&self.root, &self.account, &self.entries);
+        let missing = |member: &Member, attachment: &Attachment| {
+            let key = FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy);
+            let entry = entries.get(&key);
+            if entry.is_some_and(|entry| entry.policy.is_some()) {
+                return None;
             }
-            Ok(None) => false,
-            Err(found) => {
-                problems.extend(found.into_iter().map(|problem| problem.in_file(&name)));
-                false
-            }
+            let what = if entry.is_some() { "cannot be used" } else { "is not there" };
+            let path = shown(&key.path(root, account));
+            Some(format!("RAM policy `{}` of {} {what}: {path}", attachment.policy, member.principal))
+        };
+        match self.identities.take(settled, &missing) {
+            Taking::Changed => changes.changed = true,
+            Taking::Same => {}
+            Taking::Unsettled => changes.unsettled = true,
+            // Without the policy folder every attachment is missing; that folder is the mistake.
+            Taking::Unusable(_) if !policies_are_known => {}
+            Taking::Unusable(problems) => changes.problems.extend(problems),
         }
-    }
-
-    /// The directory, if it is another one than before. The file is always read, because a secret that it takes from
-    /// another file may have changed.
-    fn read_identities(&self) -> Result<Option<([u8; 32], Directory)>, Vec<Problem>> {
-        let (fingerprint, directory) = read_directory(&self.identities.path)?;
-        let missing: Vec<Problem> = directory
-            .members()
-            .iter()
-            .flat_map(|member| member.attachments.iter().map(move |attachment| (member, attachment)))
-            .filter(|(member, attachment)| self.attached(member, attachment).is_none_or(|entry| entry.policy.is_none()))
-            .map(|(member, attachment)| self.missing_policy(member, attachment))
-            .collect();
-        if !missing.is_empty() {
-            return Err(missing);
-        }
-        Ok((fingerprint != self.identities.fingerprint).then_some((fingerprint, directory)))
-    }
-
-    fn attached(&self, member: &Member, attachment: &Attachment) -> Option<&Entry> {
-        self.entries.get(&FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy))
-    }
-
-    fn missing_policy(&self, member: &Member, attachment: &Attachment) -> Problem {
-        let path =
-            FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy).path(&self.root, &self.account);
-        let what = if self.attached(member, attachment).is_some() { "cannot be used" } else { "is not there" };
-        let message = format!("RAM policy `{}` of {} {what}: {}", attachment.policy, member.principal, shown(&path));
-        Problem { file: String::new(), position: Some(attachment.position), message }
     }
 
     /// The directory in force.
     pub fn directory(&self) -> Arc<Directory> {
-        self.identities.directory.clone()
+        self.identities.directory()
     }
 
     /// All policies in force, by what they are attached to.
@@ -207,83 +232,67 @@ impl Loader {
                 by_account.entry(key.account.clone()).or_default().insert(key.name.clone(), policy.clone());
             }
         }
-        let policy_of = |member: &Member, attachment| self.attached(member, attachment)?.policy.clone();
-        let members = self.identities.directory.members().iter();
-        table.members = members
-            .map(|member| member.attachments.iter().filter_map(|attachment| policy_of(member, attachment)).collect())
-            .collect();
+        let policy_of = |member: &Member, attachment: &Attachment| {
+            let key = FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy);
+            self.entries.get(&key)?.policy.clone()
+        };
+        let directory = self.directory();
+        let policies_of = |member: &Member| member.attachments.iter().filter_map(|it| policy_of(member, it)).collect();
+        table.members = directory.members().iter().map(policies_of).collect();
         table
     }
 
-    /// How much is in force, and what is wrong.
+    /// The policies in force, sorted by file.
+    pub fn policies(&self) -> Vec<Inspected> {
+        let inspected = |(key, entry): (&FileKey, &Entry)| {
+            Some(Inspected {
+                file: shown(&entry.path),
+                owner: key.account.clone(),
+                name: key.name.clone(),
+                policy: entry.policy.clone()?,
+            })
+        };
+        let mut policies: Vec<Inspected> = self.entries.iter().filter_map(inspected).collect();
+        policies.sort_by(|a, b| a.file.cmp(&b.file));
+        policies
+    }
+
+    /// How much is in force.
     pub fn counts(&self) -> Status {
-        let mut by_kind = BTreeMap::new();
-        for (key, _) in self.entries.iter().filter(|(_, entry)| entry.policy.is_some()) {
-            *by_kind.entry(key.kind as u8).or_insert(0) += 1;
-        }
-        let count = |kind: Kind| by_kind.get(&(kind as u8)).copied().unwrap_or(0);
+        let in_force = self.entries.iter().filter(|(_, entry)| entry.policy.is_some());
+        let count = |kind: Kind| in_force.clone().filter(|(key, _)| key.kind == kind).count();
+        let directory = self.directory();
         Status {
             key_policies: count(Kind::Key),
             secret_policies: count(Kind::Secret),
             ram_policies: count(Kind::Ram),
-            callers: self.identities.directory.caller_count(),
-            accounts: self.identities.directory.account_count(),
+            callers: directory.caller_count(),
+            accounts: directory.account_count(),
             ..Status::default()
         }
     }
-
-    /// The text of a policy in force.
-    pub fn text(&self, key: &FileKey) -> Option<Arc<str>> {
-        self.entries.get(key).filter(|entry| entry.policy.is_some()).map(|entry| entry.text.clone())
-    }
 }
 
-/// Reads a policy file that is new or changed. Returns its entry, and whether another policy is in force with it.
-fn read_policy(root: &Path, file: &Found, before: Option<Entry>) -> (Entry, bool) {
+/// Whether a file changed so recently that its writer may not be done.
+pub fn is_unsettled(stamp: Stamp, settled: Option<Timestamp>) -> bool {
+    let (seconds, nanoseconds) = stamp.modified;
+    let modified = Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or(0)).ok();
+    // A time far in the future says nothing about the writer.
+    let is_recent =
+        |modified: Timestamp| settled.is_some_and(|settled| modified > settled && modified < settled + FUTURE);
+    modified.is_some_and(is_recent)
+}
+
+/// The policy in a file; `None` if its text is the one in force.
+fn read_policy(root: &Path, file: &Found, in_force: Option<&Policy>) -> Result<Option<Policy>, Vec<Problem>> {
+    let whole = |message: &String| vec![Problem::of_file(shown(&file.path), message)];
+    file.stamp.as_ref().map_err(whole)?;
+    let text = read_text(&file.path).map_err(|message| whole(&message))?;
+    if in_force.is_some_and(|policy| *policy.text == *text) {
+        return Ok(None);
+    }
     let name = file.path.strip_prefix(root).unwrap_or(&file.path).display().to_string();
-    let read = files::read(&file.path).map_err(|message| vec![Problem::of_file("", message)]).and_then(|text| {
-        if before.as_ref().is_some_and(|entry| entry.policy.is_some() && *entry.text == *text) {
-            return Ok(None);
-        }
-        parse_policy(file.key.kind, &name, &text).map(|policy| Some((text, policy)))
-    });
-    let (path, stamp) = (file.path.clone(), Some(file.stamp));
-    match (read, before) {
-        (Ok(Some((text, policy))), _) => {
-            let policy = Some(Arc::new(policy));
-            (Entry { stamp, text: text.into(), policy, problems: Vec::new(), path }, true)
-        }
-        (Ok(None), Some(before)) => (Entry { stamp, problems: Vec::new(), path, ..before }, false),
-        (Ok(None), None) => (Entry { stamp, text: "".into(), policy: None, problems: Vec::new(), path }, false),
-        (Err(problems), before) => {
-            let shown = shown(&file.path);
-            let problems = problems.into_iter().map(|problem| problem.in_file(&shown)).collect();
-            let (text, policy) = before.map_or(("".into(), None), |entry| (entry.text, entry.policy));
-            (Entry { stamp, text, policy, problems, path }, false)
-        }
-    }
-}
-
-/// Reads the directory, with a hash of everything it was made from. Problems do not name the file.
-pub fn read_directory(path: &Path) -> Result<([u8; 32], Directory), Vec<Problem>> {
-    let text = files::read(path).map_err(|message| vec![Problem::of_file("", message)])?;
-    let hash = std::cell::RefCell::new(Sha256::new_with_prefix(&text));
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let directory = Directory::parse(&text, &|source| {
-        let secret = reveal(source, folder)?;
-        hash.borrow_mut().update(secret.expose_secret());
-        Ok(secret)
-    })?;
-    Ok((hash.into_inner().finalize().into(), directory))
-}
-
-/// Fetches a secret that is kept outside the directory.
-fn reveal(source: SecretSource<'_>, folder: &Path) -> Result<SecretString, String> {
-    let secret = match source {
-        SecretSource::File(path) => files::read(&folder.join(path))?,
-        #[expect(clippy::disallowed_methods, reason = "the directory says that its secret is in the environment")]
-        SecretSource::Environment(name) => std::env::var(name).map_err(|_| format!("variable {name} is not set"))?,
-    };
-    let secret = secret.strip_suffix('\n').unwrap_or(&secret);
-    if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(secret.into()) }
+    let parsed = parse_policy(file.key.kind, &name, &text);
+    let in_file = |problem: Problem| problem.in_file(&shown(&file.path));
+    parsed.map(Some).map_err(|problems| problems.into_iter().map(in_file).collect())
 }

@@ -5,24 +5,28 @@
 //! a file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
 
 mod files;
+mod identities;
+mod inspect;
 mod load;
 mod watch;
 mod write;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+pub use identities::read_directory;
+pub use inspect::{Inspected, Inspection, inspect};
 pub use watch::Watcher;
 
-use crate::authn::Directory;
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
-use crate::policy::Kind;
+use crate::policy::{Finding, Kind};
 use crate::settings::Settings;
-use crate::source::{Problem, shown};
+use crate::source::Problem;
 use load::{FileKey, Loader};
 
 /// The snapshot in force, and the files behind it.
@@ -32,6 +36,8 @@ pub struct Store {
     status: ArcSwap<Status>,
     root: PathBuf,
     account: String,
+    /// How long a file must be unchanged before it is read.
+    quiet: Duration,
 }
 
 /// How the files and the snapshot stand to each other.
@@ -53,19 +59,21 @@ pub struct Status {
     pub accounts: usize,
     /// What is wrong with the files at present; empty when the snapshot is what the files say.
     pub problems: Vec<Problem>,
+    /// What is legal in the policies in force and most likely not meant.
+    pub warnings: Vec<Finding>,
     /// How often changed files were taken.
     pub reloads_taken: u64,
     /// How often changed files could not be taken.
     pub reloads_refused: u64,
 }
 
-/// Reads the directory of callers by itself, for a client that signs as one of them.
-///
-/// # Errors
-/// Every problem of the file.
-pub fn read_directory(path: &Path) -> Result<Directory, Vec<Problem>> {
-    let in_file = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.in_file(&shown(path))).collect();
-    load::read_directory(path).map(|(_, directory)| directory).map_err(in_file)
+/// What a look at the files came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether a new generation is in force.
+    pub changed: bool,
+    /// Whether a file is still being written, so that it is worth looking again soon.
+    pub unsettled: bool,
 }
 
 /// Why a policy was not stored. The old one stays in force.
@@ -75,6 +83,8 @@ pub enum SetPolicyError {
     Invalid(Vec<Problem>),
     /// It could not be written.
     Io(io::Error),
+    /// It was written, and then could not be taken: what is on the disk by now is something else.
+    NotTaken,
 }
 
 impl Store {
@@ -84,7 +94,7 @@ impl Store {
     /// Every problem of every file: at the start there is no last good version to stay with.
     pub fn open(settings: &Settings, now: Timestamp) -> Result<Self, Vec<Problem>> {
         let mut loader = Loader::new(&settings.policies, &settings.kms.account);
-        let changes = loader.scan();
+        let changes = loader.scan(None);
         if !changes.problems.is_empty() {
             return Err(changes.problems);
         }
@@ -103,13 +113,15 @@ impl Store {
             index: ResourceIndex::default(),
             rules: Arc::new(rules),
         };
-        let status = Status { generation: 1, since: Some(now), ..loader.counts() };
+        let status = Status { generation: 1, since: Some(now), warnings: warnings(&loader), ..loader.counts() };
+        report_warnings(&[], &status.warnings);
         Ok(Self {
             current: ArcSwap::from_pointee(snapshot),
             status: ArcSwap::from_pointee(status),
             loader: Mutex::new(loader),
             root: settings.policies.directory.clone(),
             account: settings.kms.account.clone(),
+            quiet: settings.policies.debounce,
         })
     }
 
@@ -123,38 +135,37 @@ impl Store {
         self.status.load_full()
     }
 
-    /// Looks at all files and takes what changed. Returns whether a new generation is in force.
-    pub fn reload(&self, now: Timestamp) -> bool {
-        self.reload_with(&mut self.lock(), now)
-    }
-
-    fn reload_with(&self, loader: &mut Loader, now: Timestamp) -> bool {
-        let changes = loader.scan();
+    /// Looks at all files and takes what changed and is settled.
+    pub fn reload(&self, now: Timestamp) -> Reload {
+        let mut loader = self.lock();
+        let changes = loader.scan(now.checked_sub(self.quiet).ok());
         let before = self.status();
-        let news = changes.problems != before.problems;
-        if news {
-            changes
-                .problems
-                .iter()
-                .for_each(|problem| tracing::error!(%problem, "cannot be used; the last good version stays"));
-        }
+        let is_new = |problem: &Problem| !before.problems.contains(problem);
         let mut status = Status {
             generation: before.generation,
             since: before.since,
             reloads_taken: before.reloads_taken,
-            reloads_refused: before.reloads_refused + u64::from(news && !changes.problems.is_empty()),
+            reloads_refused: before.reloads_refused + u64::from(changes.problems.iter().any(is_new)),
             problems: changes.problems,
+            warnings: before.warnings.clone(),
             ..loader.counts()
         };
         if changes.changed {
-            status.generation += 1;
-            status.since = Some(now);
-            status.reloads_taken += 1;
-            self.publish(status.generation, loader.table(), loader);
-            tracing::info!(generation = status.generation, "policies and identities reloaded");
+            self.put_in_force(&loader, &mut status, now);
         }
-        self.status.store(Arc::new(status));
-        changes.changed
+        let status = Arc::new(status);
+        self.status.store(status.clone());
+        // In force before anybody is told: telling may fail.
+        report(&before, &status);
+        Reload { changed: changes.changed, unsettled: changes.unsettled }
+    }
+
+    fn put_in_force(&self, loader: &Loader, status: &mut Status, now: Timestamp) {
+        status.generation += 1;
+        status.since = Some(now);
+        status.reloads_taken += 1;
+        status.warnings = warnings(loader);
+        self.publish(status.generation, loader.table(), loader);
     }
 
     fn publish(&self, generation: u64, policies: PolicyTable, loader: &Loader) {
@@ -172,27 +183,45 @@ impl Store {
         self.current.rcu(|old| Snapshot { index: index.clone(), ..(**old).clone() });
     }
 
-    /// The text of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
+    /// The document of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
     pub fn policy_text(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
-        self.lock().text(&FileKey::new(kind, account, name))
+        self.current.load().policies.text_of(kind, account, name)
     }
 
     /// Stores the policy of a key or secret: on disk, durably, and then in force. Readers see the old or the new file,
-    /// never a part.
+    /// never a part. Blocks.
     ///
     /// # Errors
-    /// The document is no policy, or cannot be written; then nothing changed.
-    pub fn set_policy(&self, kind: Kind, account: &str, name: &str, text: &str) -> Result<(), SetPolicyError> {
+    /// The document is no policy, or cannot be written, or was replaced at once by somebody else. The old policy stays
+    /// in force.
+    pub fn set_policy(
+        &self,
+        kind: Kind,
+        account: &str,
+        name: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), SetPolicyError> {
         let key = FileKey::new(kind, account, name);
         let path = key.path(&self.root, &self.account);
         parse_policy(kind, name, text).map_err(SetPolicyError::Invalid)?;
         let mut loader = self.lock();
         write::replace(&path, text).map_err(SetPolicyError::Io)?;
-        self.reload_with(&mut loader, now());
+        if !loader.take_written(&key, text) {
+            return Err(SetPolicyError::NotTaken);
+        }
+        let before = self.status();
+        let mut status = Status { since: before.since, problems: before.problems.clone(), ..loader.counts() };
+        (status.generation, status.reloads_taken) = (before.generation, before.reloads_taken);
+        status.reloads_refused = before.reloads_refused;
+        self.put_in_force(&loader, &mut status, now);
+        let status = Arc::new(status);
+        self.status.store(status.clone());
+        report_warnings(&before.warnings, &status.warnings);
         Ok(())
     }
 
-    /// A panic while the lock was held leaves the loader usable: every scan starts from the files.
+    /// A panic while the lock was held leaves the loader usable: its entries are replaced one by one, each whole.
     fn lock(&self) -> MutexGuard<'_, Loader> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -205,18 +234,46 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn of_folder(folder: &Path, region: &str, account: &str) -> Result<Self, Vec<Problem>> {
+    pub fn of_folder(folder: &std::path::Path, region: &str, account: &str) -> Result<Self, Vec<Problem>> {
         let text = format!(
-            "[kms]\nregion = '{region}'\naccount = '{account}'\n\
+            "[kms]\nregion = '{region}'\naccount = '{account}'\ndata = 'data'\n\
              [policies]\ndirectory = 'policies'\nidentities = 'identities.toml'\n"
         );
-        Self::open(&Settings::parse(&text, folder)?, now())
+        Self::open(&Settings::parse(&text, folder)?, Timestamp::UNIX_EPOCH)
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time of a reload is reported, and decides nothing")]
-fn now() -> Timestamp {
-    Timestamp::now()
+/// Says what is new: a generation, mistakes, and the end of all mistakes.
+fn report(before: &Status, now: &Status) {
+    for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
+        tracing::error!(%problem, "cannot be used; the last good version stays in force");
+    }
+    report_warnings(&before.warnings, &now.warnings);
+    if now.problems.is_empty() && !before.problems.is_empty() {
+        tracing::info!("all policies and identities can be used again");
+    }
+    if now.generation != before.generation {
+        tracing::info!(generation = now.generation, "policies and identities reloaded");
+    }
+}
+
+fn warnings(loader: &Loader) -> Vec<Finding> {
+    inspect::findings(&loader.policies(), &loader.directory())
+}
+
+/// Says once what is most likely not meant. It is in force all the same.
+fn report_warnings(before: &[Finding], now: &[Finding]) {
+    // A finding that moved with its text is not new.
+    let is_new = |finding: &&Finding| {
+        let same = |old: &Finding| {
+            (old.code, &old.problem.file, &old.problem.message)
+                == (finding.code, &finding.problem.file, &finding.problem.message)
+        };
+        !before.iter().any(same)
+    };
+    for finding in now.iter().filter(is_new) {
+        tracing::warn!(code = finding.code, finding = %finding.problem, "is in force, and most likely not meant");
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ struct House {
     settings: Settings,
 }
 
+/// Late enough that everything written so far is settled.
+fn now() -> Timestamp {
+    Timestamp::now() + jiff::SignedDuration::from_secs(1)
+}
+
 fn ram(action: &str) -> String {
     format!(r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"*"}}]}}"#)
 }
@@ -29,7 +34,7 @@ fn key(action: &str) -> String {
 impl House {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let text = "[kms]\naccount = '1'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
+        let text = "[kms]\naccount = '1'\ndata = 'd'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
         let settings = Settings::parse(text, folder.path()).unwrap();
         let house = Self { folder, settings };
         house.write("i.toml", IDENTITIES);
@@ -105,14 +110,14 @@ fn a_start_with_mistakes_fails_and_names_all_of_them() {
 fn an_edit_makes_a_new_generation_and_nothing_else_does() {
     let house = House::new();
     let store = house.open();
-    assert!(!store.reload(now()));
+    assert!(!store.reload(now()).changed);
     house.write("p/ram/Use.json", &ram("kms:Encrypt"));
-    assert!(!store.reload(now()), "the same text again is no change");
+    assert!(!store.reload(now()).changed, "the same text again is no change");
     house.write("p/ram/Use.json", &ram("kms:Decrypt"));
-    assert!(store.reload(now()));
+    assert!(store.reload(now()).changed);
     assert!(alice_may(&store, "kms:Decrypt") && !alice_may(&store, "kms:Encrypt"));
     house.remove("p/keys/key-1.json");
-    assert!(store.reload(now()));
+    assert!(store.reload(now()).changed);
     assert_eq!((store.status().key_policies, store.current().generation), (0, 3));
 }
 
@@ -122,14 +127,14 @@ fn a_bad_edit_keeps_the_last_good_version_of_that_file_only() {
     let store = house.open();
     house.write("p/ram/Use.json", "{");
     house.write("p/keys/key-2.json", &key("kms:*"));
-    assert!(store.reload(now()), "the good file is taken");
+    assert!(store.reload(now()).changed, "the good file is taken");
     assert!(alice_may(&store, "kms:Encrypt"));
     assert_eq!(house.shown(&store.status().problems), ["p/ram/Use.json:1:1: is not JSON: EOF while parsing an object"]);
     assert_eq!((store.status().key_policies, store.status().reloads_refused), (2, 1));
     store.reload(now());
     assert_eq!(store.status().reloads_refused, 1, "the same mistake is counted once");
     house.write("p/ram/Use.json", &ram("kms:Decrypt"));
-    assert!(store.reload(now()));
+    assert!(store.reload(now()).changed);
     assert!(alice_may(&store, "kms:Decrypt"));
     assert_eq!(store.status().problems, []);
 }
@@ -139,15 +144,90 @@ fn a_policy_that_is_still_attached_does_not_vanish() {
     let house = House::new();
     let store = house.open();
     house.remove("p/ram/Use.json");
-    assert!(!store.reload(now()));
+    assert!(!store.reload(now()).changed);
     assert!(alice_may(&store, "kms:Encrypt"));
     let expected =
         "p/ram/Use.json: was removed, but is still attached to acs:ram::1:user/alice; its last version stays in force";
     assert_eq!(house.shown(&store.status().problems), [expected]);
     house.write("i.toml", &IDENTITIES.replace("'Use'", ""));
-    assert!(store.reload(now()));
+    assert!(store.reload(now()).changed);
     store.reload(now());
     assert_eq!(store.status().problems, [], "nobody has it any more");
+}
+
+/// Whatever takes the place of a policy file or its folder, its Deny stays.
+#[test]
+fn what_cannot_be_used_keeps_its_last_good_version() {
+    type Damage = fn(&House);
+    let damages: [(&str, Damage); 5] = [
+        ("a link that leads nowhere", |house| {
+            house.remove("p/keys/key-1.json");
+            std::os::unix::fs::symlink("nowhere", house.folder.path().join("p/keys/key-1.json")).unwrap();
+        }),
+        ("a link out of the folder", |house| {
+            house.remove("p/keys/key-1.json");
+            std::os::unix::fs::symlink("/etc/hostname", house.folder.path().join("p/keys/key-1.json")).unwrap();
+        }),
+        ("a folder", |house| {
+            house.remove("p/keys/key-1.json");
+            fs::create_dir(house.folder.path().join("p/keys/key-1.json")).unwrap();
+        }),
+        ("no folder for keys", |house| {
+            fs::rename(house.folder.path().join("p/keys"), house.folder.path().join("keys")).unwrap();
+        }),
+        ("no UTF-8", |house| fs::write(house.folder.path().join("p/keys/key-1.json"), b"\xff").unwrap()),
+    ];
+    for (name, damage) in damages {
+        let house = House::new();
+        let store = house.open();
+        damage(&house);
+        store.reload(now());
+        assert_eq!(store.status().key_policies, 1, "{name}");
+        assert_eq!(store.status().problems.len(), 1, "{name}: {:?}", house.shown(&store.status().problems));
+    }
+}
+
+/// A text that was cut off in the middle may still be a text; so may half of two edits.
+#[test]
+fn a_file_is_read_when_its_writer_is_done() {
+    let house = House::new();
+    let store = house.open();
+    house.write("p/ram/Use.json", &ram("kms:Decrypt"));
+    house.write("i.toml", &IDENTITIES.replace("alice", "bob"));
+    let reload = store.reload(Timestamp::now());
+    assert_eq!((reload.changed, reload.unsettled), (false, true));
+    assert!(alice_may(&store, "kms:Encrypt"));
+    assert!(store.reload(now()).changed);
+    assert!(alice_may(&store, "kms:Decrypt"));
+}
+
+#[test]
+fn a_policy_that_goes_with_its_last_attachment_is_gone() {
+    let house = House::new();
+    let store = house.open();
+    house.remove("p/ram/Use.json");
+    house.write("i.toml", &IDENTITIES.replace("'Use'", ""));
+    assert!(store.reload(now()).changed);
+    assert_eq!((store.status().problems.as_slice(), store.status().ram_policies), (&[][..], 0));
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_stops_nothing_else() {
+    let house = House::new();
+    house.write("p/accounts/2/keys/key-2.json", &key("kms:*"));
+    let store = house.open();
+    let folder = house.folder.path().join("p/accounts/2/keys");
+    fs::rename(&folder, house.folder.path().join("elsewhere")).unwrap();
+    house.write("p/accounts/2/keys", "a file");
+    house.write("p/ram/Use.json", &ram("kms:Decrypt"));
+    assert!(store.reload(now()).changed);
+    assert!(alice_may(&store, "kms:Decrypt"));
+    assert_eq!(store.status().key_policies, 2, "what cannot be read is not gone");
+    let problems = house.shown(&store.status().problems);
+    assert!(problems.len() == 1 && problems[0].starts_with("p/accounts/2/keys: cannot be read"), "{problems:?}");
+    let text = key("kms:DescribeKey");
+    store.set_policy(Kind::Key, "1", "key-1", &text, now()).unwrap();
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(text.as_str()));
 }
 
 #[test]
@@ -156,9 +236,9 @@ fn a_bad_directory_and_a_missing_folder_change_nothing() {
     let store = house.open();
     house.write("i.toml", "[accounts.1.users.alice]\npolicies = ['Gone']");
     fs::rename(house.folder.path().join("p"), house.folder.path().join("q")).unwrap();
-    assert!(!store.reload(now()));
+    assert!(!store.reload(now()).changed);
     assert!(alice_may(&store, "kms:Encrypt"));
-    assert_eq!(store.status().problems.len(), 2);
+    assert_eq!(store.status().problems.len(), 1, "the missing folder explains the missing policy");
     assert!(store.current().directory.access_key("K").is_some());
 }
 
@@ -185,7 +265,7 @@ fn a_policy_that_is_set_is_on_disk_and_in_force() {
     ] {
         let text = key("kms:DescribeKey");
         let before = store.current().generation;
-        store.set_policy(kind, account, name, &text).unwrap();
+        store.set_policy(kind, account, name, &text, now()).unwrap();
         assert_eq!(fs::read_to_string(house.folder.path().join(file)).unwrap(), text);
         assert_eq!(store.policy_text(kind, account, name).as_deref(), Some(text.as_str()));
         assert_eq!(store.current().generation, before + 1);
@@ -197,10 +277,10 @@ fn a_policy_that_cannot_be_stored_changes_nothing() {
     let house = House::new();
     let store = house.open();
     let before = fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap();
-    assert!(matches!(store.set_policy(Kind::Key, "1", "key-1", "{}"), Err(SetPolicyError::Invalid(_))));
+    assert!(matches!(store.set_policy(Kind::Key, "1", "key-1", "{}", now()), Err(SetPolicyError::Invalid(_))));
     // A file stands where a folder is needed.
     house.write("p/accounts/3/keys", "");
-    assert!(matches!(store.set_policy(Kind::Key, "3", "key-1", &key("kms:*")), Err(SetPolicyError::Io(_))));
+    assert!(matches!(store.set_policy(Kind::Key, "3", "key-1", &key("kms:*"), now()), Err(SetPolicyError::Io(_))));
     assert_eq!(fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap(), before);
     assert_eq!(store.current().generation, 1);
 }
@@ -211,10 +291,49 @@ fn secrets_may_be_kept_in_a_file_that_changes() {
     house.write("alice.secret", "one\n");
     house.write("i.toml", &IDENTITIES.replace("secret = 's'", "secret_file = 'alice.secret'"));
     let store = house.open();
-    assert!(!store.reload(now()));
+    assert!(!store.reload(now()).changed);
     house.write("alice.secret", "two\n");
-    assert!(store.reload(now()));
+    assert!(store.reload(now()).changed);
     let snapshot = store.current();
     let (_, key) = snapshot.directory.access_key("K").unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&key.secret), "two");
+}
+
+#[test]
+fn what_is_most_likely_not_meant_is_known_at_the_start_and_after_a_change() {
+    let house = House::new();
+    let store = house.open();
+    let codes =
+        |store: &Store| -> Vec<&'static str> { store.status().warnings.iter().map(|finding| finding.code).collect() };
+    assert_eq!(codes(&store), [""; 0]);
+    house.write("p/ram/Use.json", &ram("kms:Encrypt").replace("Allow", "Deny").replace("Encrypt", "GetSecretValu"));
+    house.write("p/ram/Stray.json", &ram("kms:Encrypt"));
+    assert!(store.reload(now()).changed);
+    assert_eq!(codes(&store), ["unattached", "unknown-action"]);
+    let files: Vec<Problem> = store.status().warnings.iter().map(|finding| finding.problem.clone()).collect();
+    assert!(house.shown(&files)[1].starts_with("p/ram/Use.json:1:29: KMS has no action `kms:GetSecretValu`"));
+    assert!(!store.reload(now()).changed);
+    assert_eq!(codes(&store).len(), 2, "a look that changes nothing forgets nothing");
+    let stranger = key("kms:Encrypt").replace("root", "user/bob");
+    store.set_policy(Kind::Key, "1", "key-1", &stranger, now()).unwrap();
+    assert_eq!(codes(&store), ["unknown-principal", "unattached", "unknown-action"]);
+    house.write("p/ram/Use.json", &ram("kms:Encrypt"));
+    house.remove("p/ram/Stray.json");
+    assert!(store.reload(now()).changed);
+    assert_eq!(codes(&store), ["unknown-principal"]);
+}
+
+/// Also of files beside those with mistakes, and when the directory is not taken because of them.
+#[test]
+fn an_inspection_sees_what_can_be_used() {
+    let house = House::new();
+    house.write("p/ram/Use.json", "{");
+    house.write("p/ram/Stray.json", &ram("kms:Encrypt"));
+    house.write("p/keys/key-1.json", &key("kms:Encrypt").replace("root", "user/bob"));
+    let inspection = inspect(&house.settings);
+    let problems = house.shown(&inspection.problems);
+    assert!(problems.len() == 2 && problems[1].starts_with("p/ram/Use.json:1:1: is not JSON"), "{problems:?}");
+    let codes: Vec<&str> = inspection.findings().iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["unknown-principal", "unattached"]);
+    assert_eq!((inspection.policies.len(), inspection.directory.caller_count()), (2, 1));
 }

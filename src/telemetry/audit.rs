@@ -1,13 +1,15 @@
 //! The audit trail: one JSON line for each request, written by a thread of its own.
 //!
-//! The queue is bounded. When the sink cannot keep up, lines are dropped and counted: an audit trail that stands still
-//! must not stand in the way of requests, and must not pretend to be complete.
+//! The queue is bounded. When the sink cannot keep up or fails, lines are dropped and counted: an audit trail that stands
+//! still must not stand in the way of requests, and must not pretend to be complete. A file is opened once and appended
+//! to; who moves it away restarts Keyward.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -17,12 +19,16 @@ use crate::settings::AuditTarget;
 /// How many lines may wait to be written.
 const QUEUE: usize = 8192;
 
+/// How long the end waits for lines to be written.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The audit trail.
 pub struct Audit {
     is_off: bool,
     lines: Mutex<Option<SyncSender<String>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
-    dropped: AtomicU64,
+    /// Hangs up when the writer has written everything.
+    done: Mutex<Receiver<()>>,
+    dropped: Arc<AtomicU64>,
 }
 
 /// A line. Members are written in this order; what is not known is left out.
@@ -91,15 +97,16 @@ impl Audit {
     /// # Errors
     /// The file cannot be opened, or the thread cannot be started.
     pub fn start(target: &AuditTarget) -> io::Result<Self> {
-        let (mut lines, mut writer) = (None, None);
-        if let Some(sink) = open(target)? {
-            let (sender, queue) = sync_channel(QUEUE);
-            let thread = thread::Builder::new().name("keyward-audit".to_owned());
-            writer = Some(thread.spawn(move || write_all(&queue, sink))?);
-            lines = Some(sender);
+        let (lines, queue) = sync_channel(QUEUE);
+        let (hang_up, done) = sync_channel(0);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let sink = open(target)?;
+        let is_off = sink.is_none();
+        if let Some(sink) = sink {
+            let writer = Writer { queue, sink: BufWriter::new(sink), dropped: dropped.clone(), _hang_up: hang_up };
+            thread::Builder::new().name("keyward-audit".to_owned()).spawn(move || writer.run())?;
         }
-        let (is_off, dropped) = (lines.is_none(), AtomicU64::new(0));
-        Ok(Self { is_off, lines: Mutex::new(lines), writer: Mutex::new(writer), dropped })
+        Ok(Self { is_off, lines: Mutex::new(Some(lines)), done: Mutex::new(done), dropped })
     }
 
     /// Queues the line of a request.
@@ -114,16 +121,18 @@ impl Audit {
         }
     }
 
-    /// How many lines were dropped because the sink did not keep up.
+    /// How many lines could not be written.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Writes what is queued and ends the writer. Later lines go nowhere.
+    /// Waits until what is queued is written, but not for long: a sink that stands still must not keep the process. Later
+    /// lines are dropped.
     pub fn finish(&self) {
         drop(self.lines.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = writer.join();
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the audit trail is not complete: its sink takes no more lines");
         }
     }
 }
@@ -137,16 +146,36 @@ fn open(target: &AuditTarget) -> io::Result<Option<Box<dyn Write + Send>>> {
     })
 }
 
-/// Writes lines as they come; flushes whenever none is waiting. A sink that fails loses lines, never the service.
-fn write_all(queue: &Receiver<String>, sink: Box<dyn Write + Send>) {
-    let mut sink = io::BufWriter::new(sink);
-    while let Ok(line) = queue.recv() {
-        let mut next = Some(line);
-        while let Some(line) = next {
-            let _ = writeln!(sink, "{line}");
-            next = queue.try_recv().ok();
+/// The thread that writes.
+struct Writer {
+    queue: Receiver<String>,
+    sink: BufWriter<Box<dyn Write + Send>>,
+    dropped: Arc<AtomicU64>,
+    _hang_up: SyncSender<()>,
+}
+
+impl Writer {
+    /// Writes lines as they come, and flushes whenever none is waiting.
+    fn run(mut self) {
+        let mut works = true;
+        while let Ok(line) = self.queue.recv() {
+            let mut lines = 0;
+            let mut next = Some(line);
+            let mut written = Ok(());
+            while let Some(line) = next {
+                lines += 1;
+                written = written.and_then(|()| writeln!(self.sink, "{line}"));
+                next = self.queue.try_recv().ok();
+            }
+            let written = written.and_then(|()| self.sink.flush());
+            if let Err(error) = &written {
+                self.dropped.fetch_add(lines, Ordering::Relaxed);
+                if works {
+                    tracing::error!(%error, "the audit trail cannot be written; lines are lost and counted");
+                }
+            }
+            works = written.is_ok();
         }
-        let _ = sink.flush();
     }
 }
 

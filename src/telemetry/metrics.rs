@@ -7,6 +7,7 @@
 //! | `keyward_decision_seconds` | | reading, identifying and deciding |
 //! | `keyward_upstream_seconds` | | what KMS took |
 //! | `keyward_connections` | | clients connected |
+//! | `keyward_connections_refused_total` | | clients turned away because there were too many |
 //! | `keyward_requests_running` | | requests being received or answered |
 //! | `keyward_policies` | kind | policies in force |
 //! | `keyward_callers` | | callers that can prove who they are |
@@ -16,6 +17,7 @@
 //! | `keyward_audit_dropped_total` | | audit lines lost |
 //! | `keyward_build_info` | version | always 1 |
 
+use http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -39,6 +41,8 @@ pub struct Metrics {
     audit_dropped: IntCounter,
     /// Clients connected at the moment.
     pub connections: IntGauge,
+    /// Clients turned away because there were too many.
+    pub connections_refused: IntCounter,
     /// Requests being received or answered at the moment.
     pub running: IntGauge,
 }
@@ -84,7 +88,14 @@ impl Metrics {
             reloads: counter("keyward_reloads_total", "Changed sets of files, taken or refused.", &["result"])?,
             audit_dropped: register(
                 &registry,
-                IntCounter::new("keyward_audit_dropped_total", "Audit lines lost because the sink was too slow.")?,
+                IntCounter::new("keyward_audit_dropped_total", "Audit lines that could not be written.")?,
+            )?,
+            connections_refused: register(
+                &registry,
+                IntCounter::new(
+                    "keyward_connections_refused_total",
+                    "Clients turned away because there were too many.",
+                )?,
             )?,
             running: gauge("keyward_requests_running", "Requests being received or answered at the moment.")?,
             connections: gauge("keyward_connections", "Clients connected at the moment.")?,
@@ -96,9 +107,8 @@ impl Metrics {
     pub fn observe(&self, record: &Record<'_>) {
         let trail = record.trail;
         let operation = trail.operation.as_deref().filter(|_| trail.operation_is_known).unwrap_or("other");
-        let mut digits = [0; 3];
-        let status = status_label(record.status, &mut digits);
-        self.requests.with_label_values(&[operation, trail.outcome.as_str(), status]).inc();
+        let status = StatusCode::from_u16(record.status).unwrap_or_default();
+        self.requests.with_label_values(&[operation, trail.outcome.as_str(), status.as_str()]).inc();
         if let Some(reason) = trail.reason {
             self.rejections.with_label_values(&[reason]).inc();
         }
@@ -141,15 +151,6 @@ fn raise(counter: &IntCounter, to: u64) {
 
 fn as_gauge(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A status as text, without allocating.
-fn status_label(status: u16, digits: &mut [u8; 3]) -> &str {
-    let [hundreds, tens, ones] = digits;
-    for (digit, divisor) in [(hundreds, 100), (tens, 10), (ones, 1)] {
-        *digit = b'0' + u8::try_from(status / divisor % 10).unwrap_or(0);
-    }
-    std::str::from_utf8(digits).unwrap_or("000")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! WHAT OPERATORS SEE: one audit line and a few numbers for each request, and logs.
 //!
-//! Everything here is made from a [`Trail`](crate::authz::Trail), which holds no value of any parameter. Labels of
+//! Everything here is made from a [`Trail`], which holds no value of any parameter. Labels of
 //! metrics come from closed sets, so no request can add a series.
 
 mod audit;

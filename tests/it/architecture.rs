@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("settings", &[PURE]),
     ("store", &[PURE, "settings"]),
     ("telemetry", &[PURE, "settings", "store"]),
-    ("local_kms", &[PURE, "store"]),
+    ("local_kms", &[PURE, "settings", "store"]),
     ("proxy", &[PURE, "store", "local_kms", "telemetry", "settings"]),
     ("admin", &[PURE, "settings", "store", "telemetry", "local_kms", "proxy"]),
     ("cli", &[PURE, "settings", "store", "telemetry", "local_kms", "proxy", "admin"]),

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod commands;
 mod main_job;
 mod readme;
 mod recordings;

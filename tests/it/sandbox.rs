@@ -8,12 +8,12 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keyward::authn::rpc_signature;
-use keyward::kms::Params;
+use keyward::authn::Signer;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -46,6 +46,8 @@ pub struct Running<'h> {
     pub admin: String,
     output: Lines,
     errors: Lines,
+    /// Once set, nobody reads what it writes: both pipes are closed after their next line.
+    unread: Arc<AtomicBool>,
     agent: ureq::Agent,
 }
 
@@ -118,8 +120,9 @@ impl House {
     /// Starts Keyward and waits until it serves.
     pub fn start(&self) -> Running<'_> {
         let mut child = self.command().spawn().unwrap();
-        let output = collect(child.stdout.take().unwrap());
-        let errors = collect(child.stderr.take().unwrap());
+        let unread = Arc::new(AtomicBool::new(false));
+        let output = collect(child.stdout.take().unwrap(), unread.clone());
+        let errors = collect(child.stderr.take().unwrap(), unread.clone());
         let url = |label: &str| {
             let errors = errors.lock().unwrap();
             let line = errors.iter().find(|line| line.trim_start().starts_with(label))?;
@@ -130,7 +133,15 @@ impl House {
         assert!(started, "Keyward did not start:\n{}", errors.lock().unwrap().join("\n"));
         let (api, admin) = (url("endpoint").unwrap(), url("metrics").unwrap());
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        Running { house: self, child, api, admin, output, errors, agent }
+        Running { house: self, child, api, admin, output, errors, unread, agent }
+    }
+
+    /// Runs a command in this house: what it printed, what it said, and its exit code.
+    pub fn run(&self, arguments: &[&str]) -> (String, String, Option<i32>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
+        let output = command.args(arguments).current_dir(self.folder.path()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr), output.status.code())
     }
 
     /// Starts Keyward in the expectation that it ends by itself; what it said, and how it ended.
@@ -198,6 +209,15 @@ impl Running<'_> {
         [self.output.lock().unwrap().join("\n"), self.errors.lock().unwrap().join("\n")].join("\n")
     }
 
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// From now on nobody reads what it writes.
+    pub fn stop_reading(&self) {
+        self.unread.store(true, Ordering::SeqCst);
+    }
+
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -231,19 +251,9 @@ impl Drop for Running<'_> {
 pub fn signed_v1(caller: Caller, operation: &str, params: &[(&str, &str)]) -> String {
     let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let nonce = uuid::Uuid::new_v4().to_string();
-    let public = [
-        ("Action", operation),
-        ("Version", "2016-01-20"),
-        ("Format", "JSON"),
-        ("AccessKeyId", caller.id),
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("SignatureNonce", &nonce),
-        ("Timestamp", &timestamp),
-    ];
-    let all: Params = params.iter().copied().chain(public).collect();
-    let signature = rpc_signature(&caller.secret.into(), "POST", &all);
-    all.iter().chain([("Signature", signature.as_str())]).collect::<Params>().canonical()
+    let secret = caller.secret.into();
+    let signer = Signer { access_key_id: caller.id, secret: &secret, timestamp: &timestamp, nonce: &nonce };
+    signer.rpc(operation, "JSON", &params.iter().copied().collect()).canonical()
 }
 
 /// Waits until `condition` holds; `false` if it did not in time.
@@ -259,12 +269,15 @@ pub fn wait(mut condition: impl FnMut() -> bool) -> bool {
     condition()
 }
 
-fn collect(stream: impl std::io::Read + Send + 'static) -> Lines {
+fn collect(stream: impl std::io::Read + Send + 'static, unread: Arc<AtomicBool>) -> Lines {
     let lines = Lines::default();
     let sink = lines.clone();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             sink.lock().unwrap().push(line);
+            if unread.load(Ordering::SeqCst) {
+                return;
+            }
         }
     });
     lines

@@ -1,6 +1,6 @@
 //! What an operator sees and does: metrics, health, audit lines, signals, and mistakes at the start.
 
-#![expect(clippy::disallowed_methods, reason = "tests write files")]
+#![expect(clippy::disallowed_methods, reason = "tests read what the system says about a process")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -111,7 +111,8 @@ fn signals_end_it_promptly() {
         running.signal(signal);
         let status = running.ended();
         assert!(status.success(), "{status}");
-        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        // On an idle machine it takes milliseconds; a busy one must not fail here.
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
         assert_eq!(running.wait_for_audit_lines(1).len(), 1);
     }
 }
@@ -150,19 +151,59 @@ fn every_mistake_is_reported_at_the_start() {
     let house = House::new();
     house.write("policies/keys/key-exampleorders01.json", "{\n  \"Version\": \"2\",\n  \"Statement\": []\n}");
     house.edit("config/identities.toml", "policies = [\"KmsAuditor\"]", "policies = [\"KmsAuditer\"]");
+    house.edit("config/seed.toml", "aliases = [\"alias/orders\"]", "aliases = [\"orders\"]");
     let (said, code) = house.start_in_vain();
     assert_eq!(code, Some(1), "{said}");
     for part in [
+        "seed.toml:6:12: `orders` is no alias",
         "key-exampleorders01.json:2:14: `Version` must be \"1\"",
         "key-exampleorders01.json:3:16: `Statement` is empty",
         "identities.toml:24:13: RAM policy `KmsAuditer` of acs:ram::1234567890123456:user/bob is not there",
-        "with 3 mistakes",
+        "4 mistakes; Keyward does not start.",
     ] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }
     house.edit("config/keyward.toml", "region = ", "regoin = ");
     let (said, code) = house.start_in_vain();
     assert!(code == Some(1) && said.contains("unknown entry `kms.regoin`; did you mean `region`?"), "{said}");
+}
+
+/// Looking at the files must not be a reason to look again.
+#[test]
+fn an_idle_process_rests() {
+    let house = House::new();
+    let running = house.start();
+    let cpu_ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.process())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    // One edit, so that its events are over.
+    house.edit("policies/ram/KmsBrowse.json", "kms:ListKeys", "kms:DescribeKey");
+    running.wait_for_generation(2);
+    let before = cpu_ticks();
+    std::thread::park_timeout(Duration::from_secs(2));
+    assert!(cpu_ticks() - before <= 4, "{} ticks of 10 ms in 2 s", cpu_ticks() - before);
+}
+
+/// Whoever reads logs and audit lines may go away; requests, reloads and the end go on.
+#[test]
+fn readers_that_go_away_stop_nothing() {
+    let house = House::new();
+    let mut running = house.start();
+    running.stop_reading();
+    // The first lines may still be on their way to the reader.
+    assert!(crate::sandbox::wait(|| {
+        running.call(ALICE, "ListKeys", &[]).ok();
+        running.metric("keyward_audit_dropped_total") >= 1.0
+    }));
+    house.edit("policies/ram/KmsBrowse.json", "kms:ListKeys", "kms:DescribeKey");
+    running.wait_for_generation(2);
+    house.edit("policies/ram/KmsBrowse.json", "kms:DescribeKey", "kms:ListKeys");
+    running.wait_for_generation(3);
+    running.call(ALICE, "ListKeys", &[]).ok();
+    running.signal("TERM");
+    assert!(running.ended().success());
 }
 
 #[test]

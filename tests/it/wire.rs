@@ -153,6 +153,7 @@ fn limits_are_answered_in_kms_shape() {
         (large_body, 413, "RequestTooLarge"),
         (large_chunks, 413, "RequestTooLarge"),
         (slow_body, 408, "RequestTimeout"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nX-Slow:".to_owned(), 408, "RequestTimeout"),
     ] {
         let (found, body) = status_and_body(&exchange(&running, request.as_bytes()));
         assert_eq!((found, body["Code"].as_str()), (status, Some(code)), "{body}");
@@ -184,7 +185,7 @@ fn a_policy_of_32_kib_passes() {
 #[test]
 fn connections_are_kept_and_bounded() {
     let house = House::new();
-    house.edit("config/keyward.toml", "connections = 4096", "connections = 2");
+    house.edit("config/keyward.toml", "connections = 1024", "connections = 2");
     let running = house.start();
     let mut kept = TcpStream::connect(&running.api).unwrap();
     for _ in 0..3 {
@@ -203,5 +204,10 @@ fn connections_are_kept_and_bounded() {
     assert!(crate::sandbox::wait(|| running.metric("keyward_connections") == 2.0));
     let mut third = TcpStream::connect(&running.api).unwrap();
     third.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-    assert_eq!(third.read(&mut [0; 16]).unwrap_or(0), 0, "a third connection is served");
+    let body = signed_v1(ALICE, "ListKeys", &[]);
+    let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{FORM}Content-Length: {}\r\n\r\n{body}", body.len());
+    let _ = third.write_all(request.as_bytes());
+    // Closed, by an end or by a reset: nothing was answered.
+    assert!(third.read(&mut [0; 16]).is_ok_and(|read| read == 0) || third.take_error().is_ok());
+    assert!(crate::sandbox::wait(|| running.metric("keyward_connections_refused_total") == 1.0));
 }

@@ -132,6 +132,8 @@ fn what_could_mean_two_things_is_refused() {
         ("POST", "/".into(), no_headers, "", "IncompleteSignature"),
         ("POST", "/?Action=Decrypt".into(), V3, "", "InvalidParameter"),
         ("POST", "/?SignatureType=BEARERTOKEN".into(), V3, "", "InvalidSignatureMethod"),
+        ("POST", "/?SecurityToken=x".into(), V3, "", "IncompleteSignature"),
+        ("POST", "/?Timestamp=2026-01-02T03:04:05Z".into(), V3, "", "IncompleteSignature"),
     ] {
         let result = parse(method, &target, headers, body).map(|request| request.call.name().to_owned());
         assert!(

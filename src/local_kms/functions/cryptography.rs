@@ -10,7 +10,7 @@ use crate::kms::{ErrorCode, KmsError, Params, encryption_context};
 
 use super::super::cipher::random_bytes;
 use super::super::execution::{Execution, ciphertext};
-use super::super::parameters::{given, number};
+use super::super::parameters::number;
 use super::{Members, members};
 
 /// The longest plaintext, in bytes: 6 KB (Encrypt, "Plaintext").
@@ -90,7 +90,7 @@ pub fn generate_data_key(execution: &Execution<'_>) -> Result<Members, KmsError>
 
 /// `NumberOfBytes` wins over `KeySpec`; without either it is 32.
 fn data_key_bytes(params: &Params) -> Result<usize, KmsError> {
-    let of_spec = match given(params, "KeySpec") {
+    let of_spec = match params.given("KeySpec") {
         None | Some("AES_256") => 32,
         Some("AES_128") => 16,
         Some(_) => return Err(KmsError::invalid_parameter_because("KeySpec", "it is AES_256 or AES_128")),

@@ -10,7 +10,7 @@ use crate::policy::Kind;
 use super::super::cipher::{CipherError, random_name};
 use super::super::execution::{Execution, internal_failure};
 use super::super::key::{Key, KeySpec, KeyState, KeyVersion, Protection, SpecError};
-use super::super::parameters::{self, FilterTable, Filters, Page, given};
+use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::state::{Draft, Record};
 use super::policies::store_policy;
 use super::{Members, address, list, members, present};
@@ -43,7 +43,7 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
 fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
     let params = execution.params();
     let instance = parameters::instance(params)?;
-    let spec = spec(given(params, "KeySpec"), instance.is_some())?;
+    let spec = spec(params.given("KeySpec"), instance.is_some())?;
     check_usage_and_origin(params)?;
     refuse_rotation(params)?;
     let protection = protection(params)?;
@@ -74,10 +74,10 @@ fn spec(name: Option<&str>, in_instance: bool) -> Result<KeySpec, KmsError> {
 }
 
 fn check_usage_and_origin(params: &Params) -> Result<(), KmsError> {
-    if given(params, "KeyUsage").is_some_and(|usage| usage != USAGE) {
+    if params.given("KeyUsage").is_some_and(|usage| usage != USAGE) {
         return Err(KmsError::invalid_parameter_because("KeyUsage", format!("keys of this spec are for {USAGE}")));
     }
-    match given(params, "Origin") {
+    match params.given("Origin") {
         None | Some(ORIGIN) => Ok(()),
         Some("EXTERNAL") => Err(ErrorCode::UnsupportedOrigin.into()),
         Some(_) => Err(KmsError::invalid_parameter("Origin")),
@@ -94,7 +94,7 @@ pub fn refuse_rotation(params: &Params) -> Result<(), KmsError> {
 }
 
 fn protection(params: &Params) -> Result<Protection, KmsError> {
-    let Some(level) = given(params, "ProtectionLevel") else { return Ok(Protection::Software) };
+    let Some(level) = params.given("ProtectionLevel") else { return Ok(Protection::Software) };
     let wrong = || KmsError::invalid_parameter_because("ProtectionLevel", "it is SOFTWARE or HSM");
     Protection::parse(level).ok_or_else(wrong)
 }

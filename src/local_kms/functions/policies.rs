@@ -3,12 +3,14 @@
 //! Policies are kept by the store, which also judges by them. Only keys and secrets in a KMS instance have one; until
 //! it is set, it is the default policy, which leaves everything to the RAM policies of the owning account.
 
+use std::io;
+
 use crate::kms::{ErrorCode, KmsError, Params};
 use crate::policy::Kind;
 use crate::store::SetPolicyError;
 
 use super::super::execution::{Execution, internal_failure};
-use super::super::parameters::{given, invalid_policy, policy};
+use super::super::parameters::{invalid_policy, policy};
 use super::{Members, members};
 
 /// `SetKeyPolicy`.
@@ -58,7 +60,7 @@ fn check_policy_exists(params: &Params, in_instance: bool) -> Result<(), KmsErro
     if !in_instance {
         return Err(ErrorCode::KeyPolicyUnSupported.into());
     }
-    match given(params, "PolicyName") {
+    match params.given("PolicyName") {
         None | Some("default") => Ok(()),
         Some(_) => Err(KmsError::new(ErrorCode::ResourceNotFound, "Policy not found.")),
     }
@@ -86,8 +88,13 @@ pub fn store_policy(
     name: &str,
     text: &str,
 ) -> Result<(), KmsError> {
-    execution.kms.store.set_policy(kind, account, name, text).map_err(|error| match error {
+    execution.kms.store.set_policy(kind, account, name, text, execution.now.0).map_err(|error| match error {
         SetPolicyError::Invalid(problems) => invalid_policy(&problems),
+        SetPolicyError::Io(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            let parameter = if kind == Kind::Key { "KeyId" } else { "SecretName" };
+            KmsError::invalid_parameter_because(parameter, "it is too long to have a policy")
+        }
+        SetPolicyError::NotTaken => internal_failure("a policy was written, and is not in force"),
         SetPolicyError::Io(error) => internal_failure(format!("a policy cannot be written: {error}")),
     })
 }

@@ -13,8 +13,8 @@ use crate::source::json::Node;
 
 use super::super::execution::{Execution, internal_failure};
 use super::super::key::Key;
-use super::super::parameters::{self, given};
-use super::super::secret::{CURRENT, PREVIOUS, Secret, SecretVersion, TYPE};
+use super::super::parameters;
+use super::super::secret::{CURRENT, PREVIOUS, STAGES_MAX, Secret, SecretVersion, TYPE};
 use super::super::secret_value::{NAME_CHARS_MAX, SecretValue, open};
 use super::super::state::{Record, State};
 use super::{Members, list, members};
@@ -89,9 +89,12 @@ fn too_many_stages() -> KmsError {
 
 /// `VersionStages`: a JSON array, each stage once. A new version cannot be current and previous at once.
 fn stages(params: &Params) -> Result<Vec<String>, KmsError> {
-    let Some(text) = given(params, "VersionStages") else { return Ok(vec![CURRENT.to_owned()]) };
+    let Some(text) = params.given("VersionStages") else { return Ok(vec![CURRENT.to_owned()]) };
     let read = || Node::parse(text)?.elements()?.iter().map(Node::string).collect::<Result<Vec<_>, _>>();
     let stages = read().map_err(|problem| KmsError::invalid_parameter_because("VersionStages", problem))?;
+    if stages.len() > STAGES_MAX {
+        return Err(too_many_stages());
+    }
     let legal = |stage: &String| (1..=NAME_CHARS_MAX).contains(&stage.chars().count());
     let repeated = stages.iter().enumerate().any(|(at, stage)| stages.iter().take(at).any(|other| other == stage));
     let has = |wanted: &str| stages.iter().any(|stage| stage == wanted);
@@ -127,7 +130,7 @@ pub fn get_secret_value(execution: &Execution<'_>) -> Result<Members, KmsError> 
 }
 
 fn wanted_version<'a>(params: &Params, secret: &'a Secret) -> Option<&'a SecretVersion> {
-    match (given(params, "VersionId"), given(params, "VersionStage")) {
+    match (params.given("VersionId"), params.given("VersionStage")) {
         (Some(id), stage) => secret.version(id).filter(|version| stage.is_none_or(|stage| version.is_in(stage))),
         (None, stage) => secret.version_in(stage.unwrap_or(CURRENT)),
     }

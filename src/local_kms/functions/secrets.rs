@@ -9,7 +9,7 @@ use crate::policy::Kind;
 
 use super::super::execution::Execution;
 use super::super::key::Key;
-use super::super::parameters::{self, FilterTable, Filters, Page, given};
+use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::secret::{self, CURRENT, RESERVED_NAME_PREFIX, Secret, TYPE};
 use super::super::secret_value::SecretValue;
 use super::super::state::{Record, State};
@@ -85,7 +85,7 @@ fn new_name(params: &Params) -> Result<SecretName, KmsError> {
 }
 
 fn check_type(params: &Params) -> Result<(), KmsError> {
-    match given(params, "SecretType") {
+    match params.given("SecretType") {
         None | Some(TYPE) => Ok(()),
         Some(known) if TYPES_NOT_SERVED.contains(&known) => {
             let message = format!("This action is not supported: the embedded KMS has no secrets of type {known}.");

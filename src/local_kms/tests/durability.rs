@@ -65,7 +65,7 @@ fn a_seed_with_mistakes_is_not_planted_at_all() {
     write(folder.path(), "seed.toml", "");
     assert_eq!(open(folder.path()).ok().unwrap().0.key_count(), 0);
     std::fs::remove_file(folder.path().join("seed.toml")).unwrap();
-    assert!(open(folder.path()).err().unwrap().to_string().contains("seed.toml: cannot be read"));
+    assert!(open(folder.path()).err().unwrap().to_string().contains("seed.toml: is not there"));
 }
 
 #[test]

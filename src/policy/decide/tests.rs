@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::explain::{Considered, explain};
 use super::super::vocabulary::Vocabulary;
 use super::*;
 
@@ -211,7 +212,44 @@ fn allowed(who: &str, ram: &[String], key: &[String], reading: AccountPrincipal)
 
 const BOTH: &[&str] = &["Allow", "Deny"];
 
+/// An explanation tells the story of the decision: what decided matched, and a Deny that matched decided.
+fn explanation_fits(who: &str, ram: &[String], key: &[String], reading: AccountPrincipal) -> Result<(), String> {
+    let principal = principal(who);
+    let ram: Vec<Arc<Policy>> = ram.iter().map(|it| Arc::new(policy(Kind::Ram, std::slice::from_ref(it)))).collect();
+    let key = (!key.is_empty()).then(|| policy(Kind::Key, key));
+    let question = Question {
+        principal: &principal,
+        action: Vocabulary::default().action("kms:Encrypt"),
+        resource: KEY,
+        owner: OWNER,
+        identity_policies: &ram,
+        session_policy: None,
+        resource_policy: key.as_ref(),
+        context: Context::default(),
+        account_principal: reading,
+    };
+    let explanation = explain(&question);
+    let matched = |it: &StatementRef<'_>| {
+        let same = |other: &Considered<'_>| std::ptr::eq(other.statement.statement, it.statement);
+        explanation.considered.iter().any(|other| same(other) && other.mismatch.is_none())
+    };
+    let denies = |it: &&Considered<'_>| it.mismatch.is_none() && it.statement.statement.effect == Effect::Deny;
+    let deny_matched = explanation.considered.iter().find(denies).is_some();
+    match explanation.decision {
+        Decision::Allow(Basis::OwnerRoot) => Ok(()),
+        Decision::Allow(Basis::Statement(by)) if matched(&by) && !deny_matched => Ok(()),
+        Decision::Deny(Refusal::Explicit(by)) if matched(&by) => Ok(()),
+        Decision::Deny(Refusal::Implicit | Refusal::HalfMissing(_) | Refusal::SessionPolicy) if !deny_matched => Ok(()),
+        other => Err(format!("{other:?} does not fit {:?}", explanation.considered)),
+    }
+}
+
 proptest! {
+    #[test]
+    fn explanations_fit_decisions(who in any_who(), ram in any_ram(BOTH), key in any_key(BOTH), reading in any_reading()) {
+        prop_assert_eq!(explanation_fits(who, &ram, &key, reading), Ok(()));
+    }
+
     #[test]
     fn order_does_not_matter(who in any_who(), ram in any_ram(BOTH), key in any_key(BOTH), reading in any_reading()) {
         let (mut ram_back, mut key_back) = (ram.clone(), key.clone());

@@ -1,0 +1,41 @@
+//! The judgement of a request, with the explanation of every permission that it needs. For people: it judges twice.
+
+use jiff::Timestamp;
+
+use super::facts::Facts;
+use super::needs::{self, Permission};
+use super::{Judgement, Rejection, Snapshot, authorize, question};
+use crate::authn::identify;
+use crate::kms::{KmsRequest, RawRequest};
+use crate::policy::{Explanation, explain};
+
+/// Judges a request and explains every permission that it needs, also those that [`authorize`] did not come to any more.
+/// `read` gets them one by one; a request that was not judged by policies has none.
+pub fn authorize_explained<T>(
+    snapshot: &Snapshot,
+    raw: &RawRequest<'_>,
+    now: Timestamp,
+    read: impl FnMut(&Permission, &Explanation<'_>) -> T,
+) -> (Judgement, Vec<T>) {
+    let judgement = authorize(snapshot, raw, now);
+    let explained = match judgement.verdict {
+        Ok(_) | Err(Rejection::Denied(_)) => explained(snapshot, raw, now, read),
+        Err(Rejection::Malformed(_) | Rejection::Unidentified(_)) => None,
+    };
+    (judgement, explained.unwrap_or_default())
+}
+
+fn explained<T>(
+    snapshot: &Snapshot,
+    raw: &RawRequest<'_>,
+    now: Timestamp,
+    mut read: impl FnMut(&Permission, &Explanation<'_>) -> T,
+) -> Option<Vec<T>> {
+    let request = KmsRequest::parse(raw).ok()?;
+    let caller = identify(&snapshot.directory, raw, &request, now).ok()?;
+    let needed = needs::permissions(snapshot, &request, caller.principal).ok()?;
+    let facts = Facts::new(&snapshot.rules, raw, &request, caller.principal, now).ok()?;
+    let explain_one =
+        |permission: &Permission| read(permission, &explain(&question(snapshot, &caller, &facts, permission)));
+    Some(needed.iter().map(explain_one).collect())
+}

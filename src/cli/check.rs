@@ -1,0 +1,159 @@
+//! `keyward check`: everything that is wrong with settings, policies and identities, and everything that is legal and
+//! most likely not meant. Serves nothing and changes nothing.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{Exit, banner, sarif};
+use crate::policy::{Finding, RULES};
+use crate::settings::Settings;
+use crate::source::Problem;
+use crate::store::{Inspection, inspect};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Arguments of `keyward check`.
+#[derive(clap::Args)]
+#[command(after_help = "Exit codes: 0 nothing is wrong (there may be warnings); 1 errors, or warnings with \
+    --deny-warnings; 2 could not say, for example because the settings cannot be read.\n\n\
+    Examples:\n  \
+    keyward check\n  \
+    keyward check policies --deny-warnings\n  \
+    keyward check --format sarif > keyward.sarif")]
+pub struct Check {
+    /// The policy folder, in place of the one that the settings name
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// The settings file
+    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// How to tell: for people, for programs, or for code scanning (SARIF 2.1.0)
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// A warning is as bad as an error
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Sarif,
+}
+
+/// What was found.
+pub struct Report {
+    /// What cannot be used.
+    pub errors: Vec<Problem>,
+    /// What is legal and most likely not meant.
+    pub warnings: Vec<Finding>,
+    policies: usize,
+    callers: usize,
+}
+
+/// Looks at everything and tells what it found.
+pub fn run(check: &Check) -> Exit {
+    let mut settings = match Settings::load(&check.config) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            banner::listed(&problems);
+            return Exit::CouldNotSay;
+        }
+    };
+    if let Some(directory) = &check.directory {
+        settings.policies.directory.clone_from(directory);
+    }
+    if !settings.policies.directory.is_dir() {
+        banner::failure(&format!("{} is no folder", settings.policies.directory.display()));
+        return Exit::CouldNotSay;
+    }
+    let report = Report::of(inspect(&settings));
+    // Who closes the pipe has read enough.
+    let _ = report.write(check.format, &mut anstream::stdout().lock());
+    report.exit(check.deny_warnings)
+}
+
+impl Report {
+    fn of(inspection: Inspection) -> Self {
+        Self {
+            warnings: inspection.findings(),
+            policies: inspection.policies.len(),
+            callers: inspection.directory.caller_count(),
+            errors: inspection.problems,
+        }
+    }
+
+    fn exit(&self, deny_warnings: bool) -> Exit {
+        let denied = deny_warnings && !self.warnings.is_empty();
+        if self.errors.is_empty() && !denied { Exit::Yes } else { Exit::No }
+    }
+
+    fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        match format {
+            Format::Text => self.text(out),
+            Format::Json => writeln!(out, "{:#}", self.json()),
+            Format::Sarif => writeln!(out, "{:#}", sarif::log(self)),
+        }
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for error in &self.errors {
+            writeln!(out, "{ERROR}error{ERROR:#}: {error}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(out, "{WARNING}warning{WARNING:#}{warning}")?;
+        }
+        let (errors, warnings) = (self.errors.len(), self.warnings.len());
+        writeln!(
+            out,
+            "{} and {} checked: {}, {}",
+            counted(self.policies, "policy", "policies"),
+            counted(self.callers, "caller", "callers"),
+            counted(errors, "error", "errors"),
+            counted(warnings, "warning", "warnings"),
+        )
+    }
+
+    fn json(&self) -> Value {
+        let errors: Vec<Value> = self.errors.iter().map(|problem| Value::Object(place(problem))).collect();
+        let warning = |finding: &Finding| {
+            let mut members = place(&finding.problem);
+            members.insert("code".to_owned(), finding.code.into());
+            members.insert("why".to_owned(), why(finding.code).into());
+            Value::Object(members)
+        };
+        let warnings: Vec<Value> = self.warnings.iter().map(warning).collect();
+        let counts = json!({
+            "errors": errors.len(), "warnings": warnings.len(), "policies": self.policies, "callers": self.callers,
+        });
+        json!({ "errors": errors, "warnings": warnings, "counts": counts })
+    }
+}
+
+fn place(problem: &Problem) -> serde_json::Map<String, Value> {
+    let members = [
+        ("file", Value::from(problem.file.as_str())),
+        ("line", problem.position.map(|position| position.line).into()),
+        ("column", problem.position.map(|position| position.column).into()),
+        ("message", problem.message.as_str().into()),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn why(code: &str) -> &'static str {
+    RULES.iter().find(|rule| rule.code == code).map_or("", |rule| rule.why)
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    match count {
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        _ => format!("{count} {many}"),
+    }
+}

@@ -1,0 +1,245 @@
+//! `keyward explain`: why a question is answered as it is. The same judge as for requests, on the files as they are now.
+//!
+//! The question is either written down (who, what, on what), or a request in a file, as it came over the wire. Serves
+//! nothing, and opens no data of the embedded KMS.
+
+mod recording;
+mod story;
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use clap::ValueEnum;
+use jiff::Timestamp;
+
+use self::recording::Recording;
+use self::story::{Answer, Refused, Story};
+use super::{Exit, banner};
+use crate::authn::Directory;
+use crate::authz::{Hypothetical, Outcome, Permission, Snapshot, Target, authorize_explained, vocabulary};
+use crate::kms::{Address, KmsRequest, RawRequest};
+use crate::local_kms::{LocalKms, OpenError, Options};
+use crate::policy::{GivenContext, Identity, Principal};
+use crate::settings::{Settings, read_text};
+use crate::source::{Problem, suggest};
+use crate::store::Store;
+
+/// Arguments of `keyward explain`.
+#[derive(clap::Args)]
+#[command(after_help = "Exit codes: 0 allowed; 1 not allowed; 2 could not say, for example because a policy has \
+    mistakes (see `keyward check`).\n\n\
+    Examples:\n  \
+    keyward explain --as alice --action kms:Encrypt --resource key/key-exampleorders01\n  \
+    keyward explain --as bob --action kms:Decrypt --resource key/key-exampleorders01 --context acs:SourceIp=10.0.0.1\n  \
+    keyward explain --request request.http --peer 10.0.0.1")]
+pub struct Explain {
+    /// Who: a user's name, ACCOUNT/NAME, or an ARN
+    #[arg(long = "as", value_name = "NAME", required_unless_present = "request", conflicts_with = "request")]
+    caller: Option<String>,
+    /// What, for example kms:Decrypt
+    #[arg(long, required_unless_present = "request", conflicts_with = "request")]
+    action: Option<String>,
+    /// On what: key/ID, secret/NAME, alias/NAME, a container (key, secret, alias), * or an ARN
+    #[arg(long, required_unless_present = "request", conflicts_with = "request")]
+    resource: Option<String>,
+    /// The value of a condition key, for example acs:SourceIp=10.0.0.1
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "request")]
+    context: Vec<(String, String)>,
+    /// A request in a file, as it came over the wire: HTTP/1.1 with head and body
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    /// Where the request came from
+    #[arg(long, value_name = "IP", requires = "request")]
+    peer: Option<IpAddr>,
+    /// The request came over TLS
+    #[arg(long, requires = "request")]
+    tls: bool,
+    /// At what time, for example 2026-01-02T03:04:05Z; otherwise when the request was signed, or now
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// The settings file
+    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// How to tell: for people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    /// What the answer would rest on cannot be used.
+    Mistakes(Vec<Problem>),
+    /// The question cannot be understood.
+    Failed(anyhow::Error),
+}
+
+impl From<Vec<Problem>> for Unanswered {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Mistakes(problems)
+    }
+}
+
+impl From<anyhow::Error> for Unanswered {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Explains and tells.
+pub fn run(explain: &Explain) -> Exit {
+    let story = match answer(explain) {
+        Ok(story) => story,
+        Err(Unanswered::Mistakes(problems)) => {
+            banner::listed(&problems);
+            return Exit::CouldNotSay;
+        }
+        Err(Unanswered::Failed(error)) => {
+            banner::failure(&format!("{error:#}"));
+            return Exit::CouldNotSay;
+        }
+    };
+    let mut out = anstream::stdout().lock();
+    // Who closes the pipe has read enough.
+    let _ = match explain.format {
+        Format::Text => story.text(&mut out),
+        Format::Json => writeln!(out, "{:#}", story.json()),
+    };
+    if story.outcome == Outcome::Allow { Exit::Yes } else { Exit::No }
+}
+
+fn answer(explain: &Explain) -> Result<Story, Unanswered> {
+    let settings = Settings::load(&explain.config)?;
+    let now = now();
+    let store = Store::open(&settings, now)?;
+    let options = Options {
+        data: settings.kms.data.clone(),
+        seed: settings.kms.seed.clone(),
+        region: settings.kms.region.clone(),
+        account: settings.kms.account.clone(),
+    };
+    store.publish_index(LocalKms::names_of_seed(&options, now).map_err(|error| match error {
+        OpenError::Seed(problems) => Unanswered::Mistakes(problems),
+        other => Unanswered::Failed(other.into()),
+    })?);
+    let snapshot = store.current();
+    let story = match &explain.request {
+        Some(file) => of_request(explain, file, &snapshot, now),
+        None => of_question(explain, &settings, &snapshot, now),
+    };
+    Ok(story?)
+}
+
+fn of_question(explain: &Explain, settings: &Settings, snapshot: &Snapshot, now: Timestamp) -> Result<Story> {
+    let mut context = GivenContext::default();
+    for (key, value) in &explain.context {
+        context.set(key, value).map_err(|why| anyhow!(why))?;
+    }
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (caller, action, resource) = (text(&explain.caller), text(&explain.action), text(&explain.resource));
+    let caller = arn(&caller, &snapshot.directory)?;
+    let here = Address { region: &settings.kms.region, account: &settings.kms.account };
+    let asked = Hypothetical::parse(&caller, &action, &resource, here, context).map_err(|why| anyhow!(why))?;
+    let time = explain.at.unwrap_or(now);
+    let answer = asked.ask(snapshot, time, |told| Answer::new(&asked.action, &asked.resource.arn, told));
+    Ok(Story {
+        outcome: answer.outcome(),
+        caller: Some(asked.principal.to_string()),
+        operation: None,
+        rejection: None,
+        permissions: vec![answer],
+        notes: doubts(&asked, snapshot),
+    })
+}
+
+/// What may be meant otherwise than it was asked.
+fn doubts(asked: &Hypothetical, snapshot: &Snapshot) -> Vec<String> {
+    let mut notes = Vec::new();
+    let names = || vocabulary().actions().iter().map(|action| action.name);
+    if !names().any(|name| name == asked.action) {
+        let hint = Some(suggest(&asked.action, names())).filter(|hint| hint.contains("did you mean"));
+        notes.push(format!("KMS has no action `{}`{}", asked.action, hint.unwrap_or_default()));
+    }
+    if asked.member(snapshot).is_none() {
+        notes.push(format!("{} is nobody in the directory, and so has no RAM policies", asked.principal));
+    }
+    notes
+}
+
+/// The ARN of the caller known as `name`.
+fn arn(name: &str, directory: &Directory) -> Result<String> {
+    if name.starts_with("acs:") {
+        return Ok(name.to_owned());
+    }
+    let arn = |principal: &Principal| match &principal.identity {
+        Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", principal.account),
+        _ => principal.to_string(),
+    };
+    match directory.members_known_as(name).as_slice() {
+        [] => bail!("nobody is known as `{name}` in the directory; write a whole ARN for somebody who is not in it"),
+        [member] => Ok(arn(&member.principal)),
+        [member, ..] => {
+            bail!("`{name}` is more than one; write ACCOUNT/{name}, or a whole ARN such as {}", arn(&member.principal))
+        }
+    }
+}
+
+fn of_request(explain: &Explain, file: &Path, snapshot: &Snapshot, now: Timestamp) -> Result<Story> {
+    let text = read_text(file).map_err(|why| anyhow!("{} {why}", file.display()))?;
+    let recording = Recording::parse(&text).map_err(|why| anyhow!("{} is no request: {why}", file.display()))?;
+    let raw = recording.raw(explain.peer, explain.tls);
+    let time = explain.at.or_else(|| signed_at(&raw)).unwrap_or(now);
+    let mut notes = Vec::new();
+    let (judgement, permissions) = authorize_explained(snapshot, &raw, time, |permission, told| {
+        notes.extend(unresolved(permission));
+        Answer::new(&permission.action, &permission.resource.arn, told)
+    });
+    notes.dedup();
+    let rejection = Refused::of(&judgement);
+    let trail = judgement.trail;
+    let operation = trail.operation.unwrap_or_else(|| "a request that cannot be read".to_owned());
+    Ok(Story {
+        outcome: trail.outcome,
+        caller: trail.caller,
+        operation: Some(operation),
+        rejection,
+        permissions,
+        notes,
+    })
+}
+
+/// When the request says that it was signed.
+fn signed_at(raw: &RawRequest<'_>) -> Option<Timestamp> {
+    KmsRequest::parse(raw).ok()?.scheme.timestamp().parse().ok()
+}
+
+/// What a running Keyward may know better.
+fn unresolved(permission: &Permission) -> Option<String> {
+    match &permission.target {
+        Target::UnknownAlias(alias) => Some(format!(
+            "{} stands for no key in the seed; a running Keyward may know it, and then judges that key",
+            alias.name.as_str()
+        )),
+        Target::UnknownCiphertext => Some(
+            "which key made the ciphertext is known to a running Keyward only, which then judges that key".to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a question without a time is asked now")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}

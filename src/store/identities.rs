@@ -1,0 +1,153 @@
+//! The identities file: the directory in force, and whether the file is another one than before.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::files::Stamp;
+use super::load::is_unsettled;
+use crate::authn::{Attachment, Directory, Member, SecretSource};
+use crate::settings::read_text;
+use crate::source::{Position, Problem, shown};
+
+/// What is wrong with an attachment, if anything.
+pub type Missing<'a> = dyn Fn(&Member, &Attachment) -> Option<String> + 'a;
+
+/// The identities file as it was taken last.
+pub struct Identities {
+    path: PathBuf,
+    directory: Arc<Directory>,
+    taken: Option<Taken>,
+}
+
+/// What became of a look at the file.
+pub enum Taking {
+    /// The directory in force is what the file says.
+    Same,
+    /// Another directory is in force.
+    Changed,
+    /// Somebody may still be writing it.
+    Unsettled,
+    /// It cannot be used; the last good one stays in force.
+    Unusable(Vec<Problem>),
+}
+
+/// From what the directory in force was made.
+struct Taken {
+    /// Of the file; `None` if it takes secrets from elsewhere, which may change while the file does not.
+    stamp: Option<Stamp>,
+    /// Of the text and all secrets.
+    hash: [u8; 32],
+}
+
+/// A directory as it was read.
+struct Reading {
+    text: String,
+    directory: Directory,
+    hash: [u8; 32],
+    has_secrets_elsewhere: bool,
+}
+
+impl Identities {
+    /// A file that was not read yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), directory: Arc::default(), taken: None }
+    }
+
+    /// The directory in force.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.clone()
+    }
+
+    /// Takes the file if it changed and nothing is wrong with it.
+    pub fn take(&mut self, settled: Option<Timestamp>, missing: &Missing<'_>) -> Taking {
+        let stamp = Stamp::read(&self.path).ok();
+        if stamp.is_some() && self.taken.as_ref().is_some_and(|taken| taken.stamp == stamp) {
+            return Taking::Same;
+        }
+        if stamp.is_some_and(|stamp| is_unsettled(stamp, settled)) {
+            return Taking::Unsettled;
+        }
+        match read(&self.path).and_then(|reading| complete(reading, missing)) {
+            Err(problems) => {
+                let name = shown(&self.path);
+                Taking::Unusable(problems.into_iter().map(|problem| problem.in_file(&name)).collect())
+            }
+            Ok(_) if stamp.is_some() && Stamp::read(&self.path).ok() != stamp => Taking::Unsettled,
+            Ok(reading) => self.put_in_force(reading, stamp),
+        }
+    }
+
+    fn put_in_force(&mut self, reading: Reading, stamp: Option<Stamp>) -> Taking {
+        let changed = self.taken.as_ref().is_none_or(|taken| taken.hash != reading.hash);
+        let stamp = stamp.filter(|_| !reading.has_secrets_elsewhere);
+        self.taken = Some(Taken { stamp, hash: reading.hash });
+        if !changed {
+            return Taking::Same;
+        }
+        self.directory = Arc::new(reading.directory);
+        Taking::Changed
+    }
+}
+
+/// Reads a directory by itself, without a look at the policies that it attaches.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn read_directory(path: &Path) -> Result<Directory, Vec<Problem>> {
+    let in_file = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.in_file(&shown(path))).collect();
+    read(path).map(|reading| reading.directory).map_err(in_file)
+}
+
+fn read(path: &Path) -> Result<Reading, Vec<Problem>> {
+    let text = read_text(path).map_err(|message| vec![Problem::of_file("", message)])?;
+    let hash = RefCell::new(Sha256::new());
+    let add = |part: &str| {
+        // With its length before it, so that parts cannot run into each other.
+        hash.borrow_mut().update(part.len().to_le_bytes());
+        hash.borrow_mut().update(part);
+    };
+    add(&text);
+    let has_secrets_elsewhere = Cell::new(false);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let directory = Directory::parse(&text, &|source| {
+        has_secrets_elsewhere.set(true);
+        let secret = reveal(source, folder)?;
+        add(secret.expose_secret());
+        Ok(secret)
+    })?;
+    let hash = hash.into_inner().finalize().into();
+    Ok(Reading { text, directory, hash, has_secrets_elsewhere: has_secrets_elsewhere.get() })
+}
+
+/// A directory that attaches a policy which is not there is not taken: its holder would go without a Deny.
+fn complete(reading: Reading, missing: &Missing<'_>) -> Result<Reading, Vec<Problem>> {
+    let attachments = reading.directory.members().iter().flat_map(|member| {
+        member.attachments.iter().filter_map(move |attachment| Some((attachment, missing(member, attachment)?)))
+    });
+    let problem = |(attachment, message): (&Attachment, String)| Problem {
+        file: String::new(),
+        position: Some(Position::of(&reading.text, attachment.offset)),
+        message,
+    };
+    let problems: Vec<Problem> = attachments.map(problem).collect();
+    if problems.is_empty() { Ok(reading) } else { Err(problems) }
+}
+
+/// Fetches a secret that is kept outside the directory.
+fn reveal(source: SecretSource<'_>, folder: &Path) -> Result<SecretString, String> {
+    let secret = match source {
+        SecretSource::File(path) => {
+            let path = folder.join(path);
+            read_text(&path).map_err(|why| format!("{} {why}", shown(&path)))?
+        }
+        #[expect(clippy::disallowed_methods, reason = "the directory says that its secret is in the environment")]
+        SecretSource::Environment(name) => std::env::var(name).map_err(|_| format!("variable {name} is not set"))?,
+    };
+    let secret = secret.strip_suffix('\n').unwrap_or(&secret);
+    if secret.is_empty() { Err("the secret is empty".to_owned()) } else { Ok(secret.into()) }
+}
