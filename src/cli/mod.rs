@@ -58,7 +58,7 @@ struct Arguments {
 enum Command {
     /// Serve the API and the admin port
     Serve(serve::Serve),
-    /// Say what is wrong with policies and identities, and what is most likely not meant
+    /// Say what is wrong with policies, identities and the seed, and what is most likely not meant
     Check(check::Check),
     /// Say why a request or a question is allowed or denied
     Explain(explain::Explain),
