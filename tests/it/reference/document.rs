@@ -140,7 +140,7 @@ fn check_action(attached: Attached, action: &str) -> Result<()> {
     let service = action.split_once(':').map_or("", |(service, _)| service);
     let right = match attached {
         Attached::Ram => action == "*" || !service.is_empty(),
-        Attached::Key | Attached::Secret => service.to_ascii_lowercase() == "kms",
+        Attached::Key | Attached::Secret => service.eq_ignore_ascii_case("kms"),
     };
     if right && action.chars().all(|c| c.is_ascii_alphanumeric() || ":*?-_".contains(c)) {
         Ok(())

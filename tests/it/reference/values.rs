@@ -44,7 +44,7 @@ impl Number {
     pub fn read(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let all_digits = whole.chars().chain(fraction.chars()).all(|c| matches!(c, '0'..='9'));
+        let all_digits = whole.chars().chain(fraction.chars()).all(|c| c.is_ascii_digit());
         if !all_digits || (whole.is_empty() && fraction.is_empty()) {
             return None;
         }
