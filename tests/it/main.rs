@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod cases;
 mod commands;
 mod main_job;
 mod readme;
