@@ -12,6 +12,7 @@ mod explain;
 mod lifecycle;
 mod sarif;
 mod serve;
+mod template;
 mod test;
 mod who_can;
 
@@ -71,6 +72,8 @@ enum Command {
     Test(test::Test),
     /// Say who may do something
     WhoCan(who_can::WhoCan),
+    /// Print a policy to begin with
+    Template(template::Template),
 }
 
 /// Reads the arguments and does what they say.
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Some(Command::Call(call)) => call::run(&call),
         Some(Command::Test(test)) => test::run(&test),
         Some(Command::WhoCan(who_can)) => who_can::run(&who_can),
+        Some(Command::Template(template)) => template::run(&template),
     }
     .into()
 }

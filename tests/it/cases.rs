@@ -1,4 +1,4 @@
-//! The commands that ask policies a question: `keyward test` and `keyward who-can`.
+//! The commands that ask policies a question: `keyward test`, `keyward who-can`, `keyward template`.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -212,4 +212,21 @@ fn who_can_says_nobody_and_could_not_say() {
         assert_eq!(said.code, expected, "{arguments:?} {}", said.errors);
         assert!(said.errors.contains(complaint), "{}", said.errors);
     }
+}
+
+#[test]
+fn a_template_becomes_a_policy_that_grants_its_role() {
+    let house = House::new();
+    let (owner, bob) = ("1234567890123456", "acs:ram::1234567890123456:user/alice");
+    let said = keyward(&["template", "secret-user", "--owner", owner, "--principal", bob], None);
+    assert_eq!((said.code, said.errors.as_str()), (Some(0), ""));
+    house.write("policies/secrets/payroll%2Fdb-password.json", &said.output);
+    let said = ask(&house, &["who-can", "kms:GetSecretValue", "secret/payroll/db-password"]);
+    assert!(said.output.contains("secrets/payroll%2Fdb-password.json statement 2 (SecretUsers)"), "{}", said.output);
+
+    let said = keyward(&["template", "key-user", "--owner", owner], None);
+    assert_eq!(said.code, Some(0));
+    assert!(said.errors.contains("Replace user/NAME"), "{}", said.errors);
+    let said = keyward(&["template", "key-cross-account-user", "--owner", owner, "--principal", bob], None);
+    assert_eq!(said.code, Some(2));
 }
