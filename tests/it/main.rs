@@ -17,5 +17,6 @@ mod main_job;
 mod readme;
 mod recordings;
 mod sandbox;
+mod schemas;
 mod watching;
 mod wire;
