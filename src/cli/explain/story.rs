@@ -152,7 +152,7 @@ impl Line {
             (Effect::Allow, None) => "allows".to_owned(),
             (Effect::Deny, None) => "denies".to_owned(),
             (Effect::Allow, Some(mismatch)) => format!("would allow, but {mismatch}"),
-            (Effect::Deny, Some(mismatch)) => format!("would deny: {mismatch}"),
+            (Effect::Deny, Some(mismatch)) => format!("would deny, but {mismatch}"),
         }
     }
 
