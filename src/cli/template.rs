@@ -229,7 +229,8 @@ mod tests {
             let kind = if role.owner_sid == KEY_OWNER { Kind::Key } else { Kind::Secret };
             let text = policy(role, "1", &[]).unwrap();
             let parsed = parse_policy(kind, "template", &text).unwrap();
-            let subject = Subject { policy: &parsed, owner: "1", vocabulary: vocabulary(), knows: &|_| None };
+            let subject =
+                Subject { policy: &parsed, owner: "1", vocabulary: vocabulary(), is_attached: true, knows: &|_| None };
             let codes: Vec<&str> = lint(&subject).iter().map(|finding| finding.code).collect();
             // The console's administrators may replace the policy; that is what they are for.
             let expected: &[&str] = if role.name == RoleName::KeyAdmin { &["rewritable"] } else { &[] };

@@ -277,7 +277,7 @@ mod tests {
         let expected = [
             "1:5: `a` must be a string, or an array of strings that is not empty",
             "2:5: `b` must be a string, or an array of strings that is not empty",
-            "3:2: `c` must be a table of strings",
+            "3:1: `c` must be a table of strings",
         ];
         assert_eq!(problems.unwrap_err(), expected);
     }
