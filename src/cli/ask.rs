@@ -5,7 +5,6 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::banner;
 use crate::authn::Member;
 use crate::kms::Address;
 use crate::policy::{Basis, Considered, Decision, Effect, Explanation, Half, Identity, Mismatch, Refusal};
@@ -41,13 +40,6 @@ impl Ground {
     /// Where short names of resources live.
     pub fn here(&self) -> Address<'_> {
         Address { region: &self.settings.kms.region, account: &self.settings.kms.account }
-    }
-}
-
-/// Names every mistake, when they keep a command from saying anything.
-pub fn name_problems(problems: &[Problem]) {
-    for problem in problems {
-        banner::failure(&problem.to_string());
     }
 }
 

@@ -230,7 +230,7 @@ mod tests {
             let text = policy(role, "1", &[]).unwrap();
             let parsed = parse_policy(kind, "template", &text).unwrap();
             let subject =
-                Subject { policy: &parsed, owner: "1", vocabulary: vocabulary(), knows: &|_| None, is_attached: true };
+                Subject { policy: &parsed, owner: "1", vocabulary: vocabulary(), is_attached: true, knows: &|_| None };
             let codes: Vec<&str> = lint(&subject).iter().map(|finding| finding.code).collect();
             // The console's administrators may replace the policy; that is what they are for.
             let expected: &[&str] = if role.name == RoleName::KeyAdmin { &["rewritable"] } else { &[] };

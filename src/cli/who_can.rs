@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::ask::{Ground, arn_of, ground_of, name_problems, reason_for};
+use super::ask::{Ground, arn_of, ground_of, reason_for};
 use super::test::unknown_action;
 use super::{Exit, banner};
 use crate::authz::{Hypothetical, Snapshot};
@@ -57,7 +57,7 @@ pub fn run(arguments: &WhoCan) -> Exit {
     let ground = match Ground::open(&arguments.config) {
         Ok(ground) => ground,
         Err(problems) => {
-            name_problems(&problems);
+            banner::listed(&problems);
             return Exit::CouldNotSay;
         }
     };

@@ -1,7 +1,6 @@
 //! The commands that ask policies a question: `keyward test`, `keyward who-can`, `keyward template`.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use quick_xml::Reader;
@@ -17,20 +16,10 @@ struct Said {
     code: Option<i32>,
 }
 
-fn keyward(arguments: &[&str], config: Option<&Path>) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
-    command.args(arguments);
-    if let Some(config) = config {
-        command.arg("--config").arg(config);
-    }
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said { output: text(output.stdout), errors: text(output.stderr), code: output.status.code() }
-}
-
 /// Runs a command in a house.
 fn ask(house: &House, arguments: &[&str]) -> Said {
-    keyward(arguments, Some(&house.path("config/keyward.toml")))
+    let (output, errors, code) = house.run(arguments);
+    Said { output, errors, code }
 }
 
 #[test]
@@ -43,8 +32,8 @@ fn the_example_policies_pass_their_cases_and_every_statement_is_in_one() {
 /// What the documentation shows is read, and decided as the documentation says.
 #[test]
 fn documented_samples_mean_what_the_documentation_says() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/documented-samples");
-    let said = keyward(&["test", "--min-coverage", "100"], Some(&samples.join("keyward.toml")));
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/documented-samples/keyward.toml");
+    let said = ask(&House::new(), &["test", "--min-coverage", "100", "--config", samples]);
     assert_eq!(said.code, Some(0), "{}{}", said.output, said.errors);
 }
 
@@ -77,13 +66,11 @@ fn another_statement_than_expected_is_a_failure() {
 #[test]
 fn statements_in_no_case_are_listed_and_can_be_asked_for() {
     let house = House::new();
-    let payroll = house.path("payroll");
     house.write("payroll/cases.toml", &house.read("policies/cases/payroll.toml"));
-    let folder = payroll.to_str().unwrap();
-    let said = ask(&house, &["test", folder]);
+    let said = ask(&house, &["test", "payroll"]);
     assert_eq!(said.code, Some(0), "{}{}", said.output, said.errors);
     assert!(said.output.contains("in no case: ram/KmsAdministrator.json statement 1\n"), "{}", said.output);
-    let said = ask(&house, &["test", folder, "--min-coverage", "90"]);
+    let said = ask(&house, &["test", "payroll", "--min-coverage", "90"]);
     assert_eq!(said.code, Some(1));
     assert!(said.output.contains("the coverage is below 90 %"), "{}", said.output);
 }
@@ -100,7 +87,7 @@ fn mistakes_in_cases_are_named_and_there_is_no_verdict() {
         assert!(said.errors.contains(part), "{part}\n{}", said.errors);
     }
     house.write("none/README", "");
-    let said = ask(&house, &["test", house.path("none").to_str().unwrap()]);
+    let said = ask(&house, &["test", "none"]);
     assert_eq!(said.code, Some(2));
     assert!(said.errors.contains("has no cases"), "{}", said.errors);
     house.write("policies/ram/KmsAuditor.json", "{");
@@ -217,16 +204,16 @@ fn who_can_says_nobody_and_could_not_say() {
 #[test]
 fn a_template_becomes_a_policy_that_grants_its_role() {
     let house = House::new();
-    let (owner, bob) = ("1234567890123456", "acs:ram::1234567890123456:user/alice");
-    let said = keyward(&["template", "secret-user", "--owner", owner, "--principal", bob], None);
+    let (owner, alice) = ("1234567890123456", "acs:ram::1234567890123456:user/alice");
+    let said = ask(&house, &["template", "secret-user", "--owner", owner, "--principal", alice]);
     assert_eq!((said.code, said.errors.as_str()), (Some(0), ""));
     house.write("policies/secrets/payroll%2Fdb-password.json", &said.output);
     let said = ask(&house, &["who-can", "kms:GetSecretValue", "secret/payroll/db-password"]);
     assert!(said.output.contains("secrets/payroll%2Fdb-password.json statement 2 (SecretUsers)"), "{}", said.output);
 
-    let said = keyward(&["template", "key-user", "--owner", owner], None);
+    let said = ask(&house, &["template", "key-user", "--owner", owner]);
     assert_eq!(said.code, Some(0));
     assert!(said.errors.contains("Replace user/NAME"), "{}", said.errors);
-    let said = keyward(&["template", "key-cross-account-user", "--owner", owner, "--principal", bob], None);
+    let said = ask(&house, &["template", "key-cross-account-user", "--owner", owner, "--principal", alice]);
     assert_eq!(said.code, Some(2));
 }

@@ -3,7 +3,11 @@
 //!
 //! `KEYWARD_BLESS=1 cargo test --test it schemas` writes the lists anew.
 
-#![expect(clippy::disallowed_methods, reason = "tests read and write files")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "tests read and write files, and stop where they cannot go on"
+)]
 
 use std::path::{Path, PathBuf};
 

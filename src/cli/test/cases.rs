@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::super::ask::arn_of;
 use crate::authz::{Hypothetical, Snapshot, parse_principal, vocabulary};
 use crate::kms::Address;
-use crate::policy::{GivenContext, Identity, StatementRef};
+use crate::policy::{GivenContext, Identity, Principal, StatementRef};
 use crate::settings::read_text;
 use crate::source::toml::{self, Section};
 use crate::source::{Position, Problem, shown, suggest};
@@ -162,15 +162,12 @@ impl Reader<'_> {
         who
     }
 
+    /// Somebody of an account that is not in the directory may be anybody.
     fn known(&self, arn: &str) -> Result<(), String> {
         let principal = parse_principal(arn)?;
-        let members = self.snapshot.directory.members();
-        let in_account = || members.iter().filter(|member| member.principal.account == principal.account);
-        let is_same = |found: &Identity| match (found, &principal.identity) {
-            (Identity::Session { role, .. }, Identity::Session { role: asked, .. }) => role == asked,
-            (found, asked) => found == asked,
-        };
-        if in_account().next().is_none() || in_account().any(|member| is_same(&member.principal.identity)) {
+        let directory = &self.snapshot.directory;
+        let in_account = || directory.members().iter().filter(|member| member.principal.account == principal.account);
+        if in_account().next().is_none() || in_account().any(|member| is_same(&member.principal, &principal)) {
             return Ok(());
         }
         let names: Vec<String> = in_account().map(arn_of).collect();
@@ -204,6 +201,14 @@ impl Reader<'_> {
             }
         }
         questions
+    }
+}
+
+/// A role is in the directory as a session without a name.
+fn is_same(member: &Principal, asked: &Principal) -> bool {
+    match (&member.identity, &asked.identity) {
+        (Identity::Session { role, .. }, Identity::Session { role: asked, .. }) => role == asked,
+        (member, asked) => member == asked,
     }
 }
 

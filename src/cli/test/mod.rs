@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::Exit;
-use super::ask::{Ground, name_problems};
+use super::ask::Ground;
+use super::{Exit, banner};
 use crate::source::{Problem, shown};
 pub use cases::unknown_action;
 use judge::Results;
@@ -66,7 +66,7 @@ impl Round {
     /// # Errors
     /// Nobody reads them any more.
     fn print(&self) -> io::Result<()> {
-        name_problems(&self.problems);
+        banner::listed(&self.problems);
         let mut out = anstream::stdout();
         out.write_all(self.text.as_bytes())?;
         out.flush()

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::{Exit, Test, name_problems, round};
+use super::super::banner;
+use super::{Exit, Test, round};
 use crate::settings::Settings;
 use crate::store::is_only_reading;
 
@@ -27,7 +28,7 @@ pub fn run(arguments: &Test) -> Exit {
     let settings = match Settings::load(&arguments.config) {
         Ok(settings) => settings,
         Err(problems) => {
-            name_problems(&problems);
+            banner::listed(&problems);
             return Exit::CouldNotSay;
         }
     };
