@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{Exit, banner, sarif};
+use crate::local_kms::check_seed;
 use crate::policy::{Finding, RULES};
 use crate::settings::Settings;
 use crate::source::Problem;
@@ -73,7 +74,9 @@ pub fn run(check: &Check) -> Exit {
         banner::failure(&format!("{} is no folder", settings.policies.directory.display()));
         return Exit::CouldNotSay;
     }
-    let report = Report::of(inspect(&settings));
+    let mut report = Report::of(inspect(&settings));
+    report.errors.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
+    report.errors.sort();
     // Who closes the pipe has read enough.
     let _ = report.write(check.format, &mut anstream::stdout().lock());
     report.exit(check.deny_warnings)

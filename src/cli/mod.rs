@@ -3,6 +3,7 @@
 //! Results go to standard output, narration to standard error. Exit codes are an interface: 0 yes, 1 no (an error
 //! answer, settings or policies that cannot be used), 2 could not say (wrong usage, no connection, no port).
 
+mod ask;
 mod banner;
 mod call;
 mod check;
@@ -11,6 +12,9 @@ mod explain;
 mod lifecycle;
 mod sarif;
 mod serve;
+mod template;
+mod test;
+mod who_can;
 
 use std::process::ExitCode;
 
@@ -45,7 +49,7 @@ impl From<Exit> for ExitCode {
     name = "keyward",
     version,
     after_help = "Without a command, `keyward` serves.\n\
-    Exit codes: 0 yes; 1 no (an error answer, unusable settings or policies); 2 could not say."
+    Exit codes: 0 yes; 1 no (an error answer, a failed case, unusable settings or policies); 2 could not say."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -58,12 +62,18 @@ struct Arguments {
 enum Command {
     /// Serve the API and the admin port
     Serve(serve::Serve),
-    /// Say what is wrong with policies and identities, and what is most likely not meant
+    /// Say what is wrong with policies, identities and the seed, and what is most likely not meant
     Check(check::Check),
     /// Say why a request or a question is allowed or denied
     Explain(explain::Explain),
     /// Send one signed request to a KMS endpoint and print the answer
     Call(call::Call),
+    /// Judge the cases in the policy folder, and say which statements they leave out
+    Test(test::Test),
+    /// Say who may do something
+    WhoCan(who_can::WhoCan),
+    /// Print a policy to begin with
+    Template(template::Template),
 }
 
 /// Reads the arguments and does what they say.
@@ -75,6 +85,9 @@ pub fn run() -> ExitCode {
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Call(call)) => call::run(&call),
+        Some(Command::Test(test)) => test::run(&test),
+        Some(Command::WhoCan(who_can)) => who_can::run(&who_can),
+        Some(Command::Template(template)) => template::run(&template),
     }
     .into()
 }

@@ -165,9 +165,9 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn look(&mut self, question: &Question<'_>, source: PolicySource, policy: &'a Policy) {
-        for (index, statement) in policy.statements.iter().enumerate() {
+        policy.for_each_candidate(question.principal, |index, statement| {
             if !matches(question, policy.kind, statement) {
-                continue;
+                return;
             }
             let place = match (statement.effect, source) {
                 (Effect::Deny, _) => &mut self.deny,
@@ -176,7 +176,7 @@ impl<'a> Found<'a> {
                 (Effect::Allow, PolicySource::Resource) => &mut self.resource,
             };
             place.get_or_insert(StatementRef { source, policy, index, statement });
-        }
+        });
     }
 
     fn merge(self, question: &Question<'_>) -> Decision<'a> {

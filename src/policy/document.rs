@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::condition::Clause;
+use super::index::PrincipalIndex;
 use super::pattern::Pattern;
-use super::principal::PrincipalPattern;
+use super::principal::{Principal, PrincipalPattern};
 use super::reader::Reader;
 use super::vocabulary::{Action, Vocabulary};
 use crate::source::json::Node;
@@ -70,6 +71,7 @@ pub struct Policy {
     pub text: Arc<str>,
     /// Its statements in their order.
     pub statements: Box<[Statement]>,
+    index: Option<PrincipalIndex>,
 }
 
 /// One statement.
@@ -167,6 +169,21 @@ impl Policy {
         }
         let root = Node::parse(text).map_err(|problem| vec![problem])?;
         let statements = Reader::read(kind, vocabulary, root)?;
-        Ok(Self { name: name.into(), kind, text: text.into(), statements: statements.into() })
+        let index = PrincipalIndex::new(&statements);
+        Ok(Self { name: name.into(), kind, text: text.into(), statements: statements.into(), index })
+    }
+
+    /// Calls `look` with the statements that can speak of `principal`, and their places, in their order.
+    pub(super) fn for_each_candidate<'a>(&'a self, principal: &Principal, mut look: impl FnMut(usize, &'a Statement)) {
+        match &self.index {
+            None => self.statements.iter().enumerate().for_each(|(place, statement)| look(place, statement)),
+            Some(index) => {
+                for place in index.candidates(principal) {
+                    if let Some(statement) = self.statements.get(place) {
+                        look(place, statement);
+                    }
+                }
+            }
+        }
     }
 }

@@ -129,8 +129,10 @@ fn condition_mismatch<'a>(question: &Question<'a>, of: &StatementRef<'a>) -> Opt
 impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Principal { caller, named } => write!(f, "speaks of {}, not of {caller}", named.join(", ")),
-            Self::Delegated => f.write_str("names the account, which leaves its users and roles to their RAM policies"),
+            Self::Principal { caller, named } => write!(f, "it speaks of {}, not of {caller}", named.join(", ")),
+            Self::Delegated => {
+                f.write_str("it names the account, which leaves its users and roles to their RAM policies")
+            }
             Self::Action { action, patterns, negated: false } => {
                 write!(f, "its actions are {}, not {action}", patterns.join(", "))
             }

@@ -9,6 +9,7 @@ mod decide;
 mod document;
 mod explain;
 mod given;
+mod index;
 mod lint;
 mod operand;
 mod pattern;

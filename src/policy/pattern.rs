@@ -39,6 +39,11 @@ impl Pattern {
         Self { text: text.into(), case, literal: !text.contains(['*', '?']) }
     }
 
+    /// Whether it matches one text only, but for case.
+    pub fn is_literal(&self) -> bool {
+        self.literal
+    }
+
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text

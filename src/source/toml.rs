@@ -86,6 +86,32 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// The string at `name`, or the strings in the array there, each with its place.
+    pub fn one_or_more(&self, name: &'static str) -> Option<Vec<(&'a str, usize)>> {
+        self.typed(name, "a string, or an array of strings that is not empty", |value| {
+            let place = self.entry(name)?.1.span().start;
+            let Some(elements) = value.as_array() else { return Some(vec![(value.as_str()?, place)]) };
+            let strings = elements.iter().map(|element| Some((element.get_ref().as_str()?, element.span().start)));
+            strings.collect::<Option<Vec<_>>>().filter(|strings| !strings.is_empty())
+        })
+    }
+
+    /// The strings in the table at `name`, by names that the author chose, each with its place.
+    pub fn named_strings(&self, name: &'static str) -> Vec<(&'a str, &'a str, usize)> {
+        let strings = self.typed(name, "a table of strings", |value| {
+            let named = value.as_table()?.iter();
+            named
+                .map(|(key, value)| Some((key.get_ref().as_ref(), value.get_ref().as_str()?, value.span().start)))
+                .collect()
+        });
+        strings.unwrap_or_default()
+    }
+
+    /// Where this table stands: a byte offset.
+    pub fn place(&self) -> usize {
+        self.span.start
+    }
+
     /// What `parse` makes of the string at `name`; its error is reported at the string's place.
     pub fn parsed<T, E: Display>(&self, name: &'static str, parse: impl FnOnce(&'a str) -> Result<T, E>) -> Option<T> {
         let string = self.string(name)?;
@@ -230,6 +256,30 @@ mod tests {
                 "8:10: `users.bob.groups` must be an array of strings",
             ]
         );
+    }
+
+    #[test]
+    fn one_string_is_a_list_of_one() {
+        let lists_and_table = |text: &str| {
+            read(text, |root| {
+                let strings = |name| root.one_or_more(name).unwrap_or_default();
+                let all = strings("a").into_iter().chain(strings("b"));
+                let mut found: Vec<String> = all.map(|(text, place)| format!("{place}: {text}")).collect();
+                let named = root.named_strings("c");
+                found.extend(named.iter().map(|(name, text, place)| format!("{place}: {name}={text}")));
+                Some(found)
+            })
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let found = lists_and_table("a = 'x'\nb = ['y', 'z']\n[c]\n'k/1' = 'v'");
+        assert_eq!(found.unwrap(), ["4: x", "13: y", "18: z", "35: k/1=v"]);
+        let problems = lists_and_table("a = []\nb = [1]\n[c]\nk = 1");
+        let expected = [
+            "1:5: `a` must be a string, or an array of strings that is not empty",
+            "2:5: `b` must be a string, or an array of strings that is not empty",
+            "3:1: `c` must be a table of strings",
+        ];
+        assert_eq!(problems.unwrap_err(), expected);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 pub use identities::read_directory;
 pub use inspect::{Inspected, Inspection, inspect};
-pub use watch::Watcher;
+pub use watch::{Watcher, is_only_reading};
 
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
 use crate::policy::{Finding, Kind};

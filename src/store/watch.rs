@@ -108,7 +108,7 @@ fn watch(policies: &Policies, wake: Sender<Wake>) -> Option<RecommendedWatcher> 
 }
 
 /// Reading a file is an event too. Whoever reads because of it wakes himself for ever.
-fn is_only_reading(event: &Event) -> bool {
+pub fn is_only_reading(event: &Event) -> bool {
     matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write))
 }
 

@@ -47,6 +47,9 @@ fn the_example_policies_are_free_of_errors() {
     assert_eq!(house.run(&["check", "--deny-warnings"]).2, Some(1));
     house.edit("policies/ram/KmsAdministrator.json", "\"Resource\": \"*\"", "\"Resource\": \"acs:kms:*:*:*\"");
     assert_eq!(house.run(&["check", "--deny-warnings"]).2, Some(0));
+    house.edit("config/seed.toml", "aliases = [", "alias = [");
+    let (said, _, code) = house.run(&["check"]);
+    assert!(code == Some(1) && said.contains("error: config/seed.toml:"), "{said}");
 }
 
 #[test]

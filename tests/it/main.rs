@@ -11,11 +11,13 @@
 )]
 
 mod architecture;
+mod cases;
 mod commands;
 mod main_job;
 mod readme;
 mod recordings;
 mod reference;
 mod sandbox;
+mod schemas;
 mod watching;
 mod wire;

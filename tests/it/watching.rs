@@ -155,10 +155,10 @@ fn every_mistake_is_reported_at_the_start() {
     let (said, code) = house.start_in_vain();
     assert_eq!(code, Some(1), "{said}");
     for part in [
-        "seed.toml:6:12: `orders` is no alias",
+        "seed.toml:7:12: `orders` is no alias",
         "key-exampleorders01.json:2:14: `Version` must be \"1\"",
         "key-exampleorders01.json:3:16: `Statement` is empty",
-        "identities.toml:24:13: RAM policy `KmsAuditer` of acs:ram::1234567890123456:user/bob is not there",
+        "identities.toml:25:13: RAM policy `KmsAuditer` of acs:ram::1234567890123456:user/bob is not there",
         "4 mistakes; Keyward does not start.",
     ] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");

@@ -151,8 +151,8 @@ impl Line {
         match (self.effect, &self.mismatch) {
             (Effect::Allow, None) => "allows".to_owned(),
             (Effect::Deny, None) => "denies".to_owned(),
-            (Effect::Allow, Some(mismatch)) => format!("would allow: {mismatch}"),
-            (Effect::Deny, Some(mismatch)) => format!("would deny: {mismatch}"),
+            (Effect::Allow, Some(mismatch)) => format!("would allow, but {mismatch}"),
+            (Effect::Deny, Some(mismatch)) => format!("would deny, but {mismatch}"),
         }
     }
 
