@@ -131,7 +131,8 @@ impl Theme {
     }
 
     fn policy(&self, dice: &mut Dice, attached: Attached) -> Json {
-        let statements = (0..=dice.below(4)).map(|_| self.statement(dice, attached)).collect();
+        let most = if attached != Attached::Ram && dice.chance(15) { 15 } else { 4 };
+        let statements = (0..=dice.below(most)).map(|_| self.statement(dice, attached)).collect();
         policy_of(statements)
     }
 
