@@ -105,9 +105,9 @@ fn merged(policies: &[Json]) -> Vec<Json> {
     if all.is_empty() { Vec::new() } else { vec![policy_of(all)] }
 }
 
-/// Statements that were split may be more than one RAM policy can hold.
-fn is_too_large(policy: &Json) -> bool {
-    policy.to_string().chars().count() > Kind::Ram.size_max()
+/// Statements that were split may be more than one policy can hold.
+fn is_too_large(kind: Kind, policy: &Json) -> bool {
+    policy.to_string().len() > kind.size_max()
 }
 
 /// A document that speaks of principals of these accounts only.
@@ -179,12 +179,15 @@ proptest! {
         other.identity = merged(&set.identity.iter().map(split).collect::<Vec<_>>());
         other.session = set.session.as_ref().map(split);
         other.resource = set.resource.as_ref().map(|(attached, policy)| (*attached, split(policy)));
-        if other.identity.iter().any(is_too_large) {
+        if other.identity.iter().any(|policy| is_too_large(Kind::Ram, policy)) {
             let statements = other.identity.iter_mut().flat_map(|policy| statements(policy).clone());
             other.identity = statements.map(|statement| policy_of(vec![statement])).collect();
         }
-        if other.session.as_ref().is_some_and(is_too_large) {
+        if other.session.as_ref().is_some_and(|policy| is_too_large(Kind::Ram, policy)) {
             other.session.clone_from(&set.session);
+        }
+        if other.resource.as_ref().is_some_and(|(attached, policy)| is_too_large(kind(*attached), policy)) {
+            other.resource.clone_from(&set.resource);
         }
         prop_assert_eq!(outcomes(&set, &requests), outcomes(&other, &requests), "{:#?} {:#?}", set, other);
     }
