@@ -10,17 +10,18 @@ use keyward::policy::{
 use super::document::{Attached, Document};
 use super::evaluate::{Caller, Outcome, Policies, Reading, Request, Truth, Who, evaluate, holds};
 use super::generate::Set;
+use super::json::Json;
 
 /// A document as both sides read it.
 #[derive(Debug)]
-struct Both {
+pub struct Both {
     engine: Arc<Policy>,
     reference: Document,
 }
 
 impl Both {
     /// `Err` where one of them refuses the document, or both.
-    fn read(attached: Attached, text: &str) -> Result<Self, Refused> {
+    pub fn read(attached: Attached, text: &str) -> Result<Self, Refused> {
         let engine = parse_policy(kind(attached), "p", text);
         let reference = Document::read(attached, text);
         match (engine, reference) {
@@ -61,15 +62,23 @@ pub struct Asked {
 
 impl Asked {
     pub fn new(set: &Set) -> Result<Self, Refused> {
+        Self::about(&set.identity, set.session.as_ref(), set.resource.as_ref())
+    }
+
+    pub fn about(
+        identity: &[Json],
+        session: Option<&Json>,
+        resource: Option<&(Attached, Json)>,
+    ) -> Result<Self, Refused> {
         let (mut engine, mut reference) = (Vec::new(), Vec::new());
-        for policy in &set.identity {
+        for policy in identity {
             let both = Both::read(Attached::Ram, &policy.to_string())?;
             engine.push(both.engine);
             reference.push(both.reference);
         }
-        let session = set.session.as_ref().map(|policy| Both::read(Attached::Ram, &policy.to_string())).transpose()?;
-        let resource = set.resource.as_ref().map(|(attached, policy)| Both::read(*attached, &policy.to_string()));
-        Ok(Self { engine, reference, session, resource: resource.transpose()? })
+        let session = session.map(|policy| Both::read(Attached::Ram, &policy.to_string())).transpose()?;
+        let resource = resource.map(|(attached, policy)| Both::read(*attached, &policy.to_string())).transpose()?;
+        Ok(Self { engine, reference, session, resource })
     }
 
     /// The engine's answer.

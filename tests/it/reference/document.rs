@@ -52,7 +52,7 @@ impl Document {
         if too_large {
             return Err("it is too large".to_owned());
         }
-        let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let json = Json::read(text)?;
         only_members(&json, &["Version", "Statement"])?;
         if json.member("Version") != Some(&Json::text("1")) {
             return Err("Version must be \"1\"".to_owned());

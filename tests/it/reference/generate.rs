@@ -10,17 +10,29 @@ use super::document::Attached;
 use super::evaluate::{OPERATORS, Reading, Request};
 use super::json::Json;
 
-/// Random choices that a seed repeats (SplitMix64).
-pub struct Dice(u64);
+/// Choices: those that bytes say, as long as there are any, and then random ones that a seed repeats (SplitMix64).
+pub struct Dice {
+    /// From the last to the first.
+    bytes: Vec<u8>,
+    state: u64,
+}
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { bytes: Vec::new(), state: seed }
+    }
+
+    /// For those who look for choices of their own, as fuzzers do.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.iter().rev().copied().collect(), state: 0 }
     }
 
     fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        if let Some(byte) = self.bytes.pop() {
+            return byte.into();
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
@@ -119,7 +131,8 @@ impl Theme {
     }
 
     fn policy(&self, dice: &mut Dice, attached: Attached) -> Json {
-        let statements = (0..=dice.below(4)).map(|_| self.statement(dice, attached)).collect();
+        let most = if attached != Attached::Ram && dice.chance(15) { 15 } else { 4 };
+        let statements = (0..=dice.below(most)).map(|_| self.statement(dice, attached)).collect();
         policy_of(statements)
     }
 

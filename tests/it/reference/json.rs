@@ -2,13 +2,18 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// No policy is nearly as deep.
+const DEPTH_MAX: usize = 100;
 
 /// A JSON value.
 #[derive(Clone, PartialEq)]
 pub enum Json {
     Null,
     Flag(bool),
+    /// Its digits as they were written.
     Number(String),
     Text(String),
     List(Vec<Json>),
@@ -16,6 +21,34 @@ pub enum Json {
 }
 
 impl Json {
+    pub fn read(text: &str) -> Result<Self, String> {
+        let value: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Self::below(value.get(), DEPTH_MAX).map_err(|error| error.to_string())
+    }
+
+    fn below(text: &str, depth: usize) -> Result<Self, serde_json::Error> {
+        let inner = |value: &RawValue| match depth.checked_sub(1) {
+            Some(depth) => Self::below(value.get(), depth),
+            None => Err(serde::de::Error::custom("it is too deep")),
+        };
+        Ok(match text.as_bytes()[0] {
+            b'n' => Self::Null,
+            b't' => Self::Flag(true),
+            b'f' => Self::Flag(false),
+            b'"' => Self::Text(serde_json::from_str(text)?),
+            b'[' => {
+                let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+                Self::List(elements.into_iter().map(inner).collect::<Result<_, _>>()?)
+            }
+            b'{' => {
+                let Members(members) = serde_json::from_str(text)?;
+                let read = |(name, value)| Ok((name, inner(value)?));
+                Self::Object(members.into_iter().map(read).collect::<Result<_, serde_json::Error>>()?)
+            }
+            _ => Self::Number(text.to_owned()),
+        })
+    }
+
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
@@ -71,58 +104,29 @@ impl Display for Json {
     }
 }
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Anything;
+/// An object's members as they were written.
+struct Members<'t>(Vec<(String, &'t RawValue)>);
 
-        impl<'de> Visitor<'de> for Anything {
-            type Value = Json;
+impl<'t> Deserialize<'t> for Members<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnObject;
+
+        impl<'t> Visitor<'t> for AnObject {
+            type Value = Members<'t>;
 
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON")
+                f.write_str("an object")
             }
 
-            fn visit_unit<E: Error>(self) -> Result<Json, E> {
-                Ok(Json::Null)
-            }
-
-            fn visit_bool<E: Error>(self, flag: bool) -> Result<Json, E> {
-                Ok(Json::Flag(flag))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Json, E> {
-                Ok(Json::Number(number.to_string()))
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Json, E> {
-                Ok(Json::Number(number.to_string()))
-            }
-
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Json, E> {
-                Ok(Json::Number(number.to_string()))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
-                Ok(Json::text(text))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Json, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = sequence.next_element()? {
-                    elements.push(element);
-                }
-                Ok(Json::List(elements))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Json::Object(members))
+                Ok(Members(members))
             }
         }
 
-        deserializer.deserialize_any(Anything)
+        deserializer.deserialize_map(AnObject)
     }
 }

@@ -156,7 +156,7 @@ proptest! {
         let dice = &mut Dice::new(seed);
         let (mut set, requests) = roll(dice);
         let all = r#"{"Effect":"Deny","Action":"*","Resource":"*"}"#;
-        set.identity.push(policy_of(vec![serde_json::from_str(all).unwrap()]));
+        set.identity.push(policy_of(vec![Json::read(all).unwrap()]));
         for (request, after) in requests.iter().zip(outcomes(&set, &requests)) {
             let is_root = request.caller.ends_with(":root");
             prop_assert!(is_root || after == Outcome::ExplicitDeny, "{request:?} {set:#?}");
