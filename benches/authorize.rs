@@ -5,11 +5,11 @@
 
 #![expect(clippy::panic, reason = "a measuring program stops where it cannot go on")]
 
-use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use hashbrown::HashMap;
 use http::HeaderMap;
 use jiff::Timestamp;
 use keyward::authn::{AcsParts, Directory, Signer, acs_signature, identify, payload_hash};
@@ -94,7 +94,7 @@ fn snapshot(keys: usize) -> Snapshot {
         (0..keys).map(|key| (format!("key-{key:08}"), policy.clone())).collect();
     of_account.insert(KEY.to_owned(), policy);
     let policies = PolicyTable {
-        keys: HashMap::from([(ACCOUNT.to_owned(), of_account)]),
+        keys: HashMap::from_iter([(ACCOUNT.to_owned(), of_account)]),
         members: directory.members().iter().map(|_| Box::default()).collect(),
         ..PolicyTable::default()
     };

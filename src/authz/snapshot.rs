@@ -1,8 +1,8 @@
 //! The snapshot: everything that a decision may look at, in one value that never changes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use ipnet::IpNet;
 
 use super::index::ResourceIndex;

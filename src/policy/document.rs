@@ -71,7 +71,8 @@ pub struct Policy {
     pub text: Arc<str>,
     /// Its statements in their order.
     pub statements: Box<[Statement]>,
-    index: Option<PrincipalIndex>,
+    /// Boxed: most policies are too small to have one.
+    index: Option<Box<PrincipalIndex>>,
 }
 
 /// One statement.
@@ -169,7 +170,7 @@ impl Policy {
         }
         let root = Node::parse(text).map_err(|problem| vec![problem])?;
         let statements = Reader::read(kind, vocabulary, root)?;
-        let index = PrincipalIndex::new(&statements);
+        let index = PrincipalIndex::new(&statements).map(Box::new);
         Ok(Self { name: name.into(), kind, text: text.into(), statements: statements.into(), index })
     }
 

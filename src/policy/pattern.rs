@@ -13,8 +13,18 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 pub struct Pattern {
     text: Box<str>,
     case: Case,
-    /// There is no `*` or `?` in it, so it is compared as a whole.
-    literal: bool,
+    shape: Shape,
+}
+
+/// Which wildcards are in a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// None: it is compared as a whole.
+    Literal,
+    /// `*` only: what is between them is looked for.
+    Stars,
+    /// `?` too.
+    Mixed,
 }
 
 /// Whether letters must agree in case.
@@ -36,12 +46,17 @@ impl Pattern {
     }
 
     fn new(text: &str, case: Case) -> Self {
-        Self { text: text.into(), case, literal: !text.contains(['*', '?']) }
+        let shape = match (text.contains('*'), text.contains('?')) {
+            (false, false) => Shape::Literal,
+            (true, false) => Shape::Stars,
+            (_, true) => Shape::Mixed,
+        };
+        Self { text: text.into(), case, shape }
     }
 
     /// Whether it matches one text only, but for case.
     pub fn is_literal(&self) -> bool {
-        self.literal
+        self.shape == Shape::Literal
     }
 
     /// The pattern as it was written.
@@ -52,12 +67,16 @@ impl Pattern {
     /// Whether the whole of `candidate` fits. Takes no memory, and at worst time proportional
     /// to the product of both lengths.
     pub fn matches(&self, candidate: &str) -> bool {
-        if self.literal {
-            return match self.case {
-                Case::Exact => *self.text == *candidate,
-                Case::Ignored => self.text.eq_ignore_ascii_case(candidate),
-            };
+        match (self.shape, self.case) {
+            (Shape::Literal, Case::Exact) => *self.text == *candidate,
+            (Shape::Literal, Case::Ignored) => self.text.eq_ignore_ascii_case(candidate),
+            (Shape::Stars, Case::Exact) => matches_pieces(&self.text, candidate),
+            _ => self.matches_slowly(candidate),
         }
+    }
+
+    /// Any pattern, character by character.
+    fn matches_slowly(&self, candidate: &str) -> bool {
         let (mut pattern, mut rest) = (self.text.chars(), candidate.chars());
         // Where to go on when the part after the latest `*` does not fit: the pattern behind that `*`, and the
         // candidate one character further than the last attempt. Earlier `*` never need to be tried again, because
@@ -85,6 +104,21 @@ impl Pattern {
             }
         }
     }
+}
+
+/// A pattern with `*` only: the first piece begins the candidate, the last one ends it, and each of the others is found
+/// behind the one before it, as early as it can be.
+fn matches_pieces(pattern: &str, candidate: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let last = pieces.next_back().unwrap_or_default();
+    let rest = candidate.strip_prefix(first).and_then(|rest| rest.strip_suffix(last));
+    let Some(mut rest) = rest else { return false };
+    for piece in pieces {
+        let Some((_, behind)) = rest.split_once(piece) else { return false };
+        rest = behind;
+    }
+    true
 }
 
 impl Case {

@@ -3,6 +3,8 @@
 //! Which actions there are, and in which kinds of policies they have an effect, is said by whoever makes the vocabulary;
 //! this room knows no operation by name.
 
+use hashbrown::HashMap;
+
 use super::document::Kind;
 
 /// Most actions that a vocabulary can hold: one bit each.
@@ -35,6 +37,8 @@ impl KnownAction {
 pub struct Vocabulary {
     /// Sorted by name.
     actions: Vec<KnownAction>,
+    /// Name → place.
+    places: HashMap<&'static str, u8>,
 }
 
 /// An action in a question: its name, and its place in the vocabulary if it has one.
@@ -60,7 +64,9 @@ impl Vocabulary {
             same
         });
         actions.truncate(ACTIONS_MAX);
-        Self { actions }
+        let place = |(place, action): (usize, &KnownAction)| Some((action.name, u8::try_from(place).ok()?));
+        let places = actions.iter().enumerate().filter_map(place).collect();
+        Self { actions, places }
     }
 
     /// All of them, sorted by name.
@@ -70,8 +76,7 @@ impl Vocabulary {
 
     /// The action of that name, to ask about.
     pub fn action<'a>(&self, name: &'a str) -> Action<'a> {
-        let index = self.actions.binary_search_by(|known| known.name.cmp(name)).ok();
-        Action { name, index: index.and_then(|index| u8::try_from(index).ok()) }
+        Action { name, index: self.places.get(name).copied() }
     }
 
     /// The set of the known actions that `fits`.

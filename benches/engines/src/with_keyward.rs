@@ -1,6 +1,5 @@
 //! Keyward: policies as they are written for Alibaba Cloud, found in the table that requests are judged by.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use keyward::authz::{Owned, PolicyTable, Target, parse_policy, vocabulary};
@@ -29,7 +28,7 @@ struct Asked {
 /// Keyward with the policies of a scenario.
 pub fn build(scenario: &Scenario) -> Box<dyn Engine> {
     let policies = PolicyTable {
-        keys: HashMap::from([(ACCOUNT.to_owned(), scenario.keys.iter().map(key_policy).collect())]),
+        keys: [(ACCOUNT.to_owned(), scenario.keys.iter().map(key_policy).collect())].into_iter().collect(),
         members: members(),
         ..PolicyTable::default()
     };
