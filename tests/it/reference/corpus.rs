@@ -59,7 +59,7 @@ pub const TAGS: &[&str] = &["Level", "level", "a/b", "É"];
 pub const STRANGE_KEYS: &[&str] = &["kms:KeySpec", "acs:SourceIpx", "kms:tag/", "kms:tag", "acs", ":", ""];
 
 pub const TEXTS: &[&str] =
-    &["", "a", "A", "ab", "Apollo", "apollo", "É", "é", "a*", "?", "*", "vpc-1", "K", "true", "10"];
+    &["", "a", "A", "ab", "Apollo", "apollo", "É", "é", "a*", "?", "*", "vpc-1", "k", "\u{212a}", "true", "10"];
 pub const TEXT_PATTERNS: &[&str] =
     &["*", "?", "", "a*", "*a", "??", "*p*l*o", "vpc-*", "A?ollo", "acs:ram::*:role/*", "1*"];
 
@@ -73,6 +73,7 @@ pub const NUMBERS: &[&str] = &[
     "9.99",
     "-1",
     "-10.5",
+    "-0.5",
     ".5",
     "0.50",
     "5.",
