@@ -9,7 +9,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let Ok(input) = std::str::from_utf8(data) else { return };
     let (pattern, text) = input.split_once('\n').unwrap_or((input, ""));
-    if pattern.len() > 16 || text.len() > 24 {
+    // Each star multiplies what the definition has to try.
+    if pattern.len() > 16 || text.len() > 24 || pattern.matches('*').count() > 5 {
         return;
     }
     assert_eq!(Pattern::exact(pattern).matches(text), fits(pattern, text, false));

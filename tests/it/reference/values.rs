@@ -109,7 +109,11 @@ fn offset(zone: &str) -> Option<i64> {
     if zone == "Z" {
         return Some(0);
     }
-    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let sign = match zone.chars().next()? {
+        '+' => 1,
+        '-' => -1,
+        _ => return None,
+    };
     let digits = zone.get(1..)?;
     let digits = match digits.len() {
         2 => format!("{digits}:00"),
