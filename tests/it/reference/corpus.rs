@@ -61,7 +61,7 @@ pub const STRANGE_KEYS: &[&str] = &["kms:KeySpec", "acs:SourceIpx", "kms:tag/", 
 pub const TEXTS: &[&str] =
     &["", "a", "A", "ab", "Apollo", "apollo", "É", "é", "a*", "?", "*", "vpc-1", "k", "\u{212a}", "true", "10"];
 pub const TEXT_PATTERNS: &[&str] =
-    &["*", "?", "", "a*", "*a", "??", "*p*l*o", "vpc-*", "A?ollo", "acs:ram::*:role/*", "1*"];
+    &["*", "?", "", "a*", "a*a", "ab*b", "*a", "??", "*p*l*o", "vpc-*", "A?ollo", "acs:ram::*:role/*", "1*"];
 
 pub const NUMBERS: &[&str] = &[
     "0",

@@ -231,8 +231,15 @@ fn distort(dice: &mut Dice, text: &str) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..dice.below(4).saturating_sub(1) {
         let at = dice.below(letters.len() + 1);
-        match dice.below(4) {
-            0 => drop(letters.splice(at.., ['*'])),
+        match dice.below(5) {
+            // The same letters before and behind the `*`: they must not be used twice.
+            0 => {
+                let behind = letters[at.saturating_sub(dice.below(3))..].to_vec();
+                letters.truncate(at);
+                letters.push('*');
+                letters.extend(behind);
+            }
+            4 => drop(letters.splice(at.., ['*'])),
             1 => {
                 let end = at + dice.below(letters.len() + 1 - at);
                 letters.splice(at..end, ['*']);
