@@ -19,8 +19,8 @@ use super::document::{Effect, Kind, Policy, Statement};
 use super::principal::{Identity, Principal};
 use super::vocabulary::Action;
 
-/// How `ACCOUNT:*` and `ACCOUNT:root` in a key or secret policy of that same account are read. The documentation
-/// leaves both readings open; the default statement of every key policy depends on it.
+/// How an Allow for `ACCOUNT:*` or `ACCOUNT:root` in a key or secret policy is read. The documentation leaves both
+/// readings open; the default statement of every key policy depends on it. A Deny binds everyone in the account, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccountPrincipal {
     /// They hand the matter to RAM: RAM users and roles get from them nothing that their RAM policies do not grant.
@@ -218,14 +218,18 @@ fn condition_allows(question: &Question<'_>, statement: &Statement) -> bool {
 /// Whether a statement of a key or secret policy speaks of the caller.
 pub(super) fn speaks_of(question: &Question<'_>, statement: &Statement) -> bool {
     let principal = question.principal;
-    let delegates = question.account_principal == AccountPrincipal::Delegates;
     statement.principals.iter().any(|entry| {
-        if !delegates || !entry.names_account(&principal.account) {
+        if !entry.names_account(&principal.account) {
             return entry.names(principal);
         }
-        // The account as such was named. A Deny binds everyone in it. An Allow hands the matter to RAM: inside the
-        // account that adds nothing (root was let in before), and for another account the RAM half is asked anyway.
-        statement.effect == Effect::Deny || *principal.account != *question.owner
+        // The account as such was named. A Deny binds everyone in it, however an Allow is read: a refusal may be
+        // cautious. An Allow that delegates hands the matter to RAM: inside the account that adds nothing (root was
+        // let in before), and for another account the RAM half is asked anyway.
+        match (statement.effect, question.account_principal) {
+            (Effect::Deny, _) => true,
+            (Effect::Allow, AccountPrincipal::Delegates) => *principal.account != *question.owner,
+            (Effect::Allow, AccountPrincipal::Literal) => entry.names(principal),
+        }
     })
 }
 

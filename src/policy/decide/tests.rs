@@ -137,6 +137,20 @@ fn the_literal_reading_admits_the_whole_account() {
 }
 
 #[test]
+fn a_deny_for_the_account_binds_everyone_in_both_readings() {
+    let allow = [ram_statement("Allow", "kms:Encrypt", "*")];
+    for whom in ["acs:ram::1:root", "acs:ram::1:*"] {
+        let deny = [key_statement("Deny", whom, "kms:*")];
+        for who in ["acs:ram::1:user/alice", "acs:ram::1:assumed-role/app/s1"] {
+            for reading in [AccountPrincipal::Delegates, AccountPrincipal::Literal] {
+                let case = Case { reading, ..Case::new(who, &allow, &deny) };
+                assert_eq!(case.answer(), "explicit deny", "{who}, {whom}, {reading:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_session_policy_only_narrows() {
     let allow = [ram_statement("Allow", "kms:Encrypt", "*")];
     let narrow = [ram_statement("Allow", "kms:Decrypt", "*")];

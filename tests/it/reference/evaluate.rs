@@ -173,11 +173,11 @@ fn speaks_of(entry: &str, allow: bool, request: &Request, caller: &Caller) -> bo
     }
     let named: Vec<&str> = parts[4].split('/').collect();
     match (&named[..], &caller.who) {
-        (["*" | "root"], _) if request.reading == Reading::Delegation => {
-            // §6.4 D: a Deny binds everyone in the account. An Allow in the owner's own policy gives its users and
-            // roles nothing; one for another account leaves the other half to that account's RAM policies.
-            !allow || caller.account != request.owner
-        }
+        // §6.4: in both readings a Deny on the account binds everyone in it.
+        (["*" | "root"], _) if !allow => true,
+        // §6.4 D: an Allow in the owner's own policy gives its users and roles nothing; one for another account leaves
+        // the other half to that account's RAM policies.
+        (["*" | "root"], _) if request.reading == Reading::Delegation => caller.account != request.owner,
         (["*"], _) | (["root"], Who::Root) => true,
         (["user", pattern], Who::User(name)) => fits(pattern, name, true),
         // §3.5: every session of the role.
