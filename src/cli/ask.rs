@@ -5,17 +5,23 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::now;
 use crate::authn::Member;
+use crate::authz::vocabulary;
 use crate::kms::Address;
-use crate::policy::{Basis, Considered, Decision, Effect, Explanation, Half, Identity, Mismatch, Refusal};
+use crate::local_kms::{LocalKms, OpenError};
+use crate::policy::{
+    Basis, Considered, Decision, Effect, Explanation, GivenContext, Half, Identity, Mismatch, Refusal,
+};
 use crate::settings::Settings;
-use crate::source::Problem;
+use crate::source::{Problem, suggest};
 use crate::store::Store;
 
 /// The most mismatches that stand in one sentence.
 const MISMATCHES_MAX: usize = 3;
 
-/// Policies and identities as they are on disk.
+/// Policies and identities as they are on disk, and what the seed of the embedded KMS says about names and tags. What a
+/// running Keyward has learned since is not in it.
 pub struct Ground {
     /// What is in the settings file.
     pub settings: Settings,
@@ -29,11 +35,15 @@ impl Ground {
     /// Loads what the settings file names.
     ///
     /// # Errors
-    /// Every mistake of every file.
+    /// Every mistake of the first file that has any: settings, then policies and identities, then the seed.
     pub fn open(config: &Path) -> Result<Self, Vec<Problem>> {
         let settings = Settings::load(config)?;
         let now = now();
         let store = Store::open(&settings, now)?;
+        store.publish_index(LocalKms::names_of_seed(&settings.kms, now).map_err(|error| match error {
+            OpenError::Seed(problems) => problems,
+            other => vec![Problem::of_file("", other.to_string())],
+        })?);
         Ok(Self { settings, store, now })
     }
 
@@ -113,7 +123,34 @@ fn distance(mismatch: &Mismatch<'_>) -> usize {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the clock of the running program")]
-fn now() -> Timestamp {
-    Timestamp::now()
+/// What is wrong with an action that KMS does not have; `None` if it has it.
+pub fn unknown_action(action: &str) -> Option<String> {
+    let names = || vocabulary().actions().iter().map(|known| known.name);
+    if names().any(|name| name == action) {
+        return None;
+    }
+    let hint = suggest(action, names());
+    let hint = if hint.contains("did you mean") { hint } else { "; write for example kms:Decrypt".to_owned() };
+    Some(format!("KMS has no action `{action}`{hint}"))
+}
+
+/// The values of condition keys, as they were given.
+///
+/// # Errors
+/// A key has no values here, or a value is none of its key's.
+pub fn given(pairs: &[(String, String)]) -> Result<GivenContext, String> {
+    let mut context = GivenContext::default();
+    for (key, value) in pairs {
+        context.set(key, value)?;
+    }
+    Ok(context)
+}
+
+/// Reads `KEY=VALUE`.
+///
+/// # Errors
+/// There is no `=`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
 }

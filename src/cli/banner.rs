@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
+use super::DEFAULT_CONFIG;
 use super::lifecycle::Listeners;
-use super::serve::{DEFAULT_CONFIG, House};
+use super::serve::House;
 use crate::authn::Member;
 use crate::source::{Problem, shown};
 
@@ -94,6 +95,11 @@ pub fn listed(problems: &[Problem]) {
     for problem in problems {
         let _ = writeln!(out, "{WRONG}error{WRONG:#}: {problem}");
     }
+}
+
+/// What was read; where it has mistakes, names them all.
+pub fn usable<T>(read: Result<T, Vec<Problem>>) -> Option<T> {
+    read.map_err(|problems| listed(&problems)).ok()
 }
 
 /// Tells what went wrong.

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::credentials::{self, AccessKey};
-use super::{Exit, banner};
+use super::{Exit, SettingsFile, banner, now};
 use crate::authn::{AcsParts, Signer, acs_signature, payload_hash};
 use crate::kms::{API_VERSION, Params};
 use crate::settings::read_text;
@@ -53,9 +53,8 @@ pub struct Call {
     /// Where to send the request
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7480")]
     endpoint: String,
-    /// The settings file that names the identities file, for --as
-    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
     /// The format of the answer
     #[arg(long, value_enum, default_value_t = AnswerFormat::Json)]
     format: AnswerFormat,
@@ -151,7 +150,7 @@ fn post(call: &Call, signed: Signed) -> Result<(u16, String)> {
 
 fn access_key(call: &Call) -> Result<AccessKey> {
     if let Some(name) = &call.caller {
-        return credentials::of_caller(name, &call.config);
+        return credentials::of_caller(name, &call.settings.config);
     }
     if let Some(name) = &call.profile {
         return credentials::of_profile(name);
@@ -230,11 +229,6 @@ fn parameter(text: &str) -> Result<(String, String), String> {
         Some(file) => read_text(Path::new(file)).map_err(|why| format!("{file} {why}"))?,
     };
     Ok((name.to_owned(), value))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a request is signed at the time it is sent")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Exit, banner, sarif};
+use super::{Exit, SettingsFile, banner, sarif};
 use crate::local_kms::check_seed;
 use crate::policy::{Finding, RULES};
 use crate::settings::Settings;
@@ -30,9 +30,8 @@ pub struct Check {
     /// The policy folder, in place of the one that the settings name
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// The settings file
-    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
     /// How to tell: for people, for programs, or for code scanning (SARIF 2.1.0)
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -60,12 +59,8 @@ pub struct Report {
 
 /// Looks at everything and tells what it found.
 pub fn run(check: &Check) -> Exit {
-    let mut settings = match Settings::load(&check.config) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            banner::listed(&problems);
-            return Exit::CouldNotSay;
-        }
+    let Some(mut settings) = banner::usable(Settings::load(&check.settings.config)) else {
+        return Exit::CouldNotSay;
     };
     if let Some(directory) = &check.directory {
         settings.policies.directory.clone_from(directory);

@@ -16,9 +16,22 @@ mod template;
 mod test;
 mod who_can;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+
+/// The settings file that is read unless another one is named.
+const DEFAULT_CONFIG: &str = "config/keyward.toml";
+
+/// An argument of nearly every command.
+#[derive(clap::Args)]
+struct SettingsFile {
+    /// The settings file; paths in it are relative to its folder
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,4 +103,9 @@ pub fn run() -> ExitCode {
         Some(Command::Template(template)) => template::run(&template),
     }
     .into()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of the running program")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }

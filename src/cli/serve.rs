@@ -1,29 +1,22 @@
 //! `keyward serve`: load everything or name every mistake, then serve until told to end.
 
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::Exit;
 use super::banner;
 use super::lifecycle::{self, Listeners};
-use crate::local_kms::{LocalKms, OpenError, Options, check_seed};
+use super::{Exit, SettingsFile, now};
+use crate::local_kms::{LocalKms, OpenError, check_seed};
 use crate::settings::{AuditTarget, Settings};
 use crate::source::{Problem, shown};
 use crate::store::{Store, Watcher};
 use crate::telemetry::{Audit, Metrics, Telemetry, init_logs};
 
-/// The settings file that is read unless another one is named.
-pub const DEFAULT_CONFIG: &str = "config/keyward.toml";
-
 /// Arguments of `keyward serve`.
 #[derive(clap::Args)]
 pub struct Serve {
-    /// The settings file; paths in it are relative to its folder
-    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
 }
 
 /// Everything that serves.
@@ -62,14 +55,14 @@ pub fn run(arguments: &Serve) -> Exit {
 }
 
 fn serve(arguments: &Serve) -> Result<(), NotStarted> {
-    let mut settings = Settings::load(&arguments.config).map_err(NotStarted::Problems)?;
+    let mut settings = Settings::load(&arguments.settings.config).map_err(NotStarted::Problems)?;
     let _logs = init_logs(&settings.log);
     lifecycle::make_room(&mut settings.limits);
     let house = build(settings)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
     let listeners = Listeners::bind(&house.settings.listen).map_err(NotStarted::Failed)?;
-    banner::welcome(&house, &listeners, &arguments.config);
+    banner::welcome(&house, &listeners, &arguments.settings.config);
     lifecycle::run(&house, listeners).map_err(NotStarted::Failed)?;
     drop(watcher);
     house.telemetry.audit.finish();
@@ -83,13 +76,7 @@ fn build(settings: Settings) -> Result<House, NotStarted> {
         NotStarted::Problems(problems)
     })?;
     let store = Arc::new(store);
-    let options = Options {
-        data: settings.kms.data.clone(),
-        seed: settings.kms.seed.clone(),
-        region: settings.kms.region.clone(),
-        account: settings.kms.account.clone(),
-    };
-    let kms = LocalKms::open(&options, store.clone(), now()).map_err(|error| match error {
+    let kms = LocalKms::open(&settings.kms, store.clone(), now()).map_err(|error| match error {
         OpenError::Seed(problems) => NotStarted::Problems(problems),
         other => NotStarted::Failed(other.to_string()),
     })?;
@@ -107,9 +94,4 @@ fn build(settings: Settings) -> Result<House, NotStarted> {
 
 fn failed(what: &str, error: &dyn Display) -> NotStarted {
     NotStarted::Failed(format!("{what}: {error}"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the clock of the running program")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }

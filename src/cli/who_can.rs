@@ -1,16 +1,14 @@
 //! `keyward who-can`: everybody in the directory who may do something, and what grants it.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::ask::{Ground, arn_of, ground_of, reason_for};
-use super::test::unknown_action;
-use super::{Exit, banner};
+use super::ask::{Ground, arn_of, given, ground_of, pair, reason_for, unknown_action};
+use super::{Exit, SettingsFile, banner};
 use crate::authz::{Hypothetical, Snapshot};
-use crate::policy::{Decision, GivenContext};
+use crate::policy::Decision;
 
 /// Arguments of `keyward who-can`.
 #[derive(clap::Args)]
@@ -32,9 +30,8 @@ pub struct WhoCan {
     /// How the answer is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// The settings file that names policies and identities
-    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,12 +51,8 @@ struct Answer {
 
 /// Asks for everybody and prints who may.
 pub fn run(arguments: &WhoCan) -> Exit {
-    let ground = match Ground::open(&arguments.config) {
-        Ok(ground) => ground,
-        Err(problems) => {
-            banner::listed(&problems);
-            return Exit::CouldNotSay;
-        }
+    let Some(ground) = banner::usable(Ground::open(&arguments.settings.config)) else {
+        return Exit::CouldNotSay;
     };
     match answers(arguments, &ground, &ground.store.current()) {
         Ok(mut answers) => {
@@ -79,10 +72,7 @@ fn answers(arguments: &WhoCan, ground: &Ground, snapshot: &Snapshot) -> Result<V
     if let Some(message) = unknown_action(&arguments.action) {
         return Err(message);
     }
-    let mut context = GivenContext::default();
-    for (key, value) in &arguments.context {
-        context.set(key, value)?;
-    }
+    let context = given(&arguments.context)?;
     let members = snapshot.directory.members().iter();
     let answer = |principal: String| {
         let (action, resource) = (&arguments.action, &arguments.resource);
@@ -112,9 +102,4 @@ fn print(format: Format, answers: &[Answer]) {
     if answers.is_empty() {
         let _ = writeln!(out, "nobody");
     }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
-    Ok((key.to_owned(), value.to_owned()))
 }

@@ -16,7 +16,6 @@ mod seed;
 mod state;
 mod storage;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -29,6 +28,7 @@ pub use storage::{CommitError, OpenError};
 
 use crate::authz::{Permit, ResourceIndex};
 use crate::kms::{Call, ErrorCode, KmsError};
+use crate::settings::Kms;
 use crate::store::Store;
 use execution::{Execution, internal_failure};
 use key::{KeySpec, KeyVersion};
@@ -45,31 +45,18 @@ pub struct LocalKms {
     storage: Mutex<Storage>,
 }
 
-/// How the embedded KMS is set up.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The folder of its data. It is created, for its owner only, where it is missing.
-    pub data: PathBuf,
-    /// What it holds on its first start: a file like `config/seed.toml`.
-    pub seed: Option<PathBuf>,
-    /// The region that it serves.
-    pub region: String,
-    /// The account that owns what is in the seed.
-    pub account: String,
-}
-
 impl LocalKms {
     /// Opens the data, or creates it, adds what is in the seed and missing in the data, and publishes what names stand
     /// for.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(options: &Options, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
+    pub fn open(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
         let now = Moment(now);
-        let (mut storage, state) = Storage::open(&options.data, now)?;
+        let (mut storage, state) = Storage::open(&settings.data, now)?;
         let mut draft = Draft::new(state);
-        if let Some(seed) = &options.seed {
-            seed::plant(seed, &mut draft, &options.account, now)?;
+        if let Some(seed) = &settings.seed {
+            seed::plant(seed, &mut draft, &settings.account, now)?;
         }
         let (state, records) = draft.finish();
         if !records.is_empty() {
@@ -77,7 +64,7 @@ impl LocalKms {
             storage.commit(&records).map_err(|why| OpenError::Unwritable { path, why })?;
         }
         store.publish_index(state.index().clone());
-        let region = options.region.as_str().into();
+        let region = settings.region.as_str().into();
         Ok(Self { region, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
     }
 
@@ -85,11 +72,11 @@ impl LocalKms {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn names_of_seed(options: &Options, now: Timestamp) -> Result<ResourceIndex, OpenError> {
+    pub fn names_of_seed(settings: &Kms, now: Timestamp) -> Result<ResourceIndex, OpenError> {
         let now = Moment(now);
         let mut draft = Draft::new(State::new(KeyVersion::generate(KeySpec::Aes256, now)?));
-        if let Some(seed) = &options.seed {
-            seed::plant(seed, &mut draft, &options.account, now)?;
+        if let Some(seed) = &settings.seed {
+            seed::plant(seed, &mut draft, &settings.account, now)?;
         }
         Ok(draft.finish().0.index().clone())
     }

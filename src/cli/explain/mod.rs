@@ -16,15 +16,12 @@ use jiff::Timestamp;
 
 use self::recording::Recording;
 use self::story::{Answer, Refused, Story};
-use super::{Exit, banner};
+use super::ask::{Ground, arn_of, given, pair, unknown_action};
+use super::{Exit, SettingsFile, banner};
 use crate::authn::Directory;
-use crate::authz::{Hypothetical, Outcome, Permission, Snapshot, Target, authorize_explained, vocabulary};
-use crate::kms::{Address, KmsRequest, RawRequest};
-use crate::local_kms::{LocalKms, OpenError, Options};
-use crate::policy::{GivenContext, Identity, Principal};
-use crate::settings::{Settings, read_text};
-use crate::source::{Problem, suggest};
-use crate::store::Store;
+use crate::authz::{Hypothetical, Outcome, Permission, Snapshot, Target, authorize_explained};
+use crate::kms::{KmsRequest, RawRequest};
+use crate::settings::read_text;
 
 /// Arguments of `keyward explain`.
 #[derive(clap::Args)]
@@ -59,9 +56,8 @@ pub struct Explain {
     /// At what time, for example 2026-01-02T03:04:05Z; otherwise when the request was signed, or now
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
-    /// The settings file
-    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
     /// How to tell: for people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -73,35 +69,14 @@ enum Format {
     Json,
 }
 
-/// Why there is no answer.
-enum Unanswered {
-    /// What the answer would rest on cannot be used.
-    Mistakes(Vec<Problem>),
-    /// The question cannot be understood.
-    Failed(anyhow::Error),
-}
-
-impl From<Vec<Problem>> for Unanswered {
-    fn from(problems: Vec<Problem>) -> Self {
-        Self::Mistakes(problems)
-    }
-}
-
-impl From<anyhow::Error> for Unanswered {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 /// Explains and tells.
 pub fn run(explain: &Explain) -> Exit {
-    let story = match answer(explain) {
+    let Some(ground) = banner::usable(Ground::open(&explain.settings.config)) else {
+        return Exit::CouldNotSay;
+    };
+    let story = match answer(explain, &ground) {
         Ok(story) => story,
-        Err(Unanswered::Mistakes(problems)) => {
-            banner::listed(&problems);
-            return Exit::CouldNotSay;
-        }
-        Err(Unanswered::Failed(error)) => {
+        Err(error) => {
             banner::failure(&format!("{error:#}"));
             return Exit::CouldNotSay;
         }
@@ -115,39 +90,21 @@ pub fn run(explain: &Explain) -> Exit {
     if story.outcome == Outcome::Allow { Exit::Yes } else { Exit::No }
 }
 
-fn answer(explain: &Explain) -> Result<Story, Unanswered> {
-    let settings = Settings::load(&explain.config)?;
-    let now = now();
-    let store = Store::open(&settings, now)?;
-    let options = Options {
-        data: settings.kms.data.clone(),
-        seed: settings.kms.seed.clone(),
-        region: settings.kms.region.clone(),
-        account: settings.kms.account.clone(),
-    };
-    store.publish_index(LocalKms::names_of_seed(&options, now).map_err(|error| match error {
-        OpenError::Seed(problems) => Unanswered::Mistakes(problems),
-        other => Unanswered::Failed(other.into()),
-    })?);
-    let snapshot = store.current();
-    let story = match &explain.request {
-        Some(file) => of_request(explain, file, &snapshot, now),
-        None => of_question(explain, &settings, &snapshot, now),
-    };
-    Ok(story?)
+fn answer(explain: &Explain, ground: &Ground) -> Result<Story> {
+    let snapshot = ground.store.current();
+    match &explain.request {
+        Some(file) => of_request(explain, file, &snapshot, ground.now),
+        None => of_question(explain, ground, &snapshot),
+    }
 }
 
-fn of_question(explain: &Explain, settings: &Settings, snapshot: &Snapshot, now: Timestamp) -> Result<Story> {
-    let mut context = GivenContext::default();
-    for (key, value) in &explain.context {
-        context.set(key, value).map_err(|why| anyhow!(why))?;
-    }
+fn of_question(explain: &Explain, ground: &Ground, snapshot: &Snapshot) -> Result<Story> {
+    let context = given(&explain.context).map_err(|why| anyhow!(why))?;
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     let (caller, action, resource) = (text(&explain.caller), text(&explain.action), text(&explain.resource));
     let caller = arn(&caller, &snapshot.directory)?;
-    let here = Address { region: &settings.kms.region, account: &settings.kms.account };
-    let asked = Hypothetical::parse(&caller, &action, &resource, here, context).map_err(|why| anyhow!(why))?;
-    let time = explain.at.unwrap_or(now);
+    let asked = Hypothetical::parse(&caller, &action, &resource, ground.here(), context).map_err(|why| anyhow!(why))?;
+    let time = explain.at.unwrap_or(ground.now);
     let answer = asked.ask(snapshot, time, |told| Answer::new(&asked.action, &asked.resource.arn, told));
     Ok(Story {
         outcome: answer.outcome(),
@@ -161,12 +118,7 @@ fn of_question(explain: &Explain, settings: &Settings, snapshot: &Snapshot, now:
 
 /// What may be meant otherwise than it was asked.
 fn doubts(asked: &Hypothetical, snapshot: &Snapshot) -> Vec<String> {
-    let mut notes = Vec::new();
-    let names = || vocabulary().actions().iter().map(|action| action.name);
-    if !names().any(|name| name == asked.action) {
-        let hint = Some(suggest(&asked.action, names())).filter(|hint| hint.contains("did you mean"));
-        notes.push(format!("KMS has no action `{}`{}", asked.action, hint.unwrap_or_default()));
-    }
+    let mut notes = Vec::from_iter(unknown_action(&asked.action));
     if asked.member(snapshot).is_none() {
         notes.push(format!("{} is nobody in the directory, and so has no RAM policies", asked.principal));
     }
@@ -178,15 +130,11 @@ fn arn(name: &str, directory: &Directory) -> Result<String> {
     if name.starts_with("acs:") {
         return Ok(name.to_owned());
     }
-    let arn = |principal: &Principal| match &principal.identity {
-        Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", principal.account),
-        _ => principal.to_string(),
-    };
     match directory.members_known_as(name).as_slice() {
         [] => bail!("nobody is known as `{name}` in the directory; write a whole ARN for somebody who is not in it"),
-        [member] => Ok(arn(&member.principal)),
+        [member] => Ok(arn_of(member)),
         [member, ..] => {
-            bail!("`{name}` is more than one; write ACCOUNT/{name}, or a whole ARN such as {}", arn(&member.principal))
+            bail!("`{name}` is more than one; write ACCOUNT/{name}, or a whole ARN such as {}", arn_of(member))
         }
     }
 }
@@ -232,14 +180,4 @@ fn unresolved(permission: &Permission) -> Option<String> {
         ),
         _ => None,
     }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a question without a time is asked now")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }

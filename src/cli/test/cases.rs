@@ -8,8 +8,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::ask::arn_of;
-use crate::authz::{Hypothetical, Snapshot, parse_principal, vocabulary};
+use super::super::ask::{arn_of, unknown_action};
+use crate::authz::{Hypothetical, Snapshot, parse_principal};
 use crate::kms::Address;
 use crate::policy::{GivenContext, Identity, Principal, StatementRef};
 use crate::settings::read_text;
@@ -225,17 +225,6 @@ fn context(section: &Section<'_>) -> GivenContext {
         }
     }
     context
-}
-
-/// What is wrong with an action that KMS does not have; `None` if it has it.
-pub fn unknown_action(action: &str) -> Option<String> {
-    let names = || vocabulary().actions().iter().map(|known| known.name);
-    if names().any(|name| name == action) {
-        return None;
-    }
-    let hint = suggest(action, names());
-    let hint = if hint.contains("did you mean") { hint } else { "; write for example kms:Decrypt".to_owned() };
-    Some(format!("KMS has no action `{action}`{hint}"))
 }
 
 #[cfg(test)]

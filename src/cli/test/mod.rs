@@ -14,9 +14,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::ask::Ground;
-use super::{Exit, banner};
+use super::{Exit, SettingsFile, banner};
 use crate::source::{Problem, shown};
-pub use cases::unknown_action;
 use judge::Results;
 
 /// Arguments of `keyward test`.
@@ -27,9 +26,8 @@ pub struct Test {
     /// The folder of the case files, *.toml [default: cases/ in the policy folder]
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// The settings file that names policies and identities
-    #[arg(long, short, value_name = "FILE", default_value = super::serve::DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
     /// How results are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -99,7 +97,7 @@ fn round(arguments: &Test) -> Round {
 }
 
 fn judged(arguments: &Test) -> Result<Results, Vec<Problem>> {
-    let ground = Ground::open(&arguments.config)?;
+    let ground = Ground::open(&arguments.settings.config)?;
     let default = ground.settings.policies.directory.join("cases");
     let directory = arguments.directory.as_ref().unwrap_or(&default);
     let snapshot = ground.store.current();

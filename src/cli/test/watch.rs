@@ -25,12 +25,8 @@ enum Cause {
 
 /// Runs the cases until Ctrl-C, or until nobody reads the results any more.
 pub fn run(arguments: &Test) -> Exit {
-    let settings = match Settings::load(&arguments.config) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            banner::listed(&problems);
-            return Exit::CouldNotSay;
-        }
+    let Some(settings) = banner::usable(Settings::load(&arguments.settings.config)) else {
+        return Exit::CouldNotSay;
     };
     // Kept here too, so that without a watcher the rescan still comes.
     let (wake, woken) = mpsc::channel();
@@ -78,7 +74,7 @@ fn watch(arguments: &Test, settings: &Settings, wake: Sender<()>) -> Option<Reco
     // Single files are watched through their folders: editors replace files, and a watch would stay with the old one.
     let policies = &settings.policies;
     let _ = watcher.watch(&policies.directory, RecursiveMode::Recursive);
-    for file in [&policies.identities, &arguments.config] {
+    for file in [&policies.identities, &arguments.settings.config] {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
     }

@@ -114,13 +114,13 @@ pub fn write(folder: &Path, name: &str, text: &str) {
 /// Opens the KMS in `folder`, with its seed.
 pub fn open(folder: &Path) -> Result<(LocalKms, Arc<Store>), OpenError> {
     let store = Arc::new(Store::of_folder(folder, REGION, ALICE).unwrap());
-    let options = Options {
+    let settings = Kms {
         data: folder.join("data"),
         seed: Some(folder.join("seed.toml")),
         region: REGION.to_owned(),
         account: ALICE.to_owned(),
     };
-    Ok((LocalKms::open(&options, store.clone(), at(0))?, store))
+    Ok((LocalKms::open(&settings, store.clone(), at(0))?, store))
 }
 
 /// What judging a request by this snapshot permits.
