@@ -43,18 +43,6 @@ pub const RESOURCE_PATTERNS: &[&str] = &[
     "acs:kms:cn-hangzhou:@:secret/?",
 ];
 
-/// Condition keys as they are documented; those that end in `/` or `:` take the name of a tag.
-pub const KEYS: &[&str] = &[
-    "acs:SourceIp",
-    "acs:CurrentTime",
-    "acs:SecureTransport",
-    "acs:MFAPresent",
-    "acs:PrincipalARN",
-    "acs:SourceVpc",
-    "acs:VpcSourceIp",
-    "kms:EncryptionAlgorithm",
-];
-pub const KEYS_WITH_NAMES: &[&str] = &["kms:tag/", "kms:EncryptionContext:", "acs:RequestTag/", "acs:ResourceTag/"];
 pub const TAGS: &[&str] = &["Level", "level", "a/b", "É"];
 pub const STRANGE_KEYS: &[&str] = &["kms:KeySpec", "acs:SourceIpx", "kms:tag/", "kms:tag", "acs", ":", ""];
 

@@ -282,7 +282,7 @@ fn in_order(operator: &str, order: Ordering) -> bool {
 }
 
 /// The condition keys of §5 that a request can have a value for.
-const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "acs:SourceIp",
     "acs:CurrentTime",
     "acs:SecureTransport",
@@ -294,7 +294,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Those to which the policy's author adds the name of a tag.
-const KEYS_WITH_NAMES: &[&str] = &["kms:tag/", "kms:EncryptionContext:", "acs:RequestTag/", "acs:ResourceTag/"];
+pub const KEYS_WITH_NAMES: &[&str] = &["kms:tag/", "kms:EncryptionContext:", "acs:RequestTag/", "acs:ResourceTag/"];
 
 /// §3.2: the value of a key; its name ignores case, what follows it does not. An unknown key is absent (§5.4).
 fn lookup(key: &str, context: &[(String, String)]) -> Option<String> {

@@ -7,7 +7,7 @@ use keyward::authz::vocabulary;
 
 use super::corpus::*;
 use super::document::Attached;
-use super::evaluate::{OPERATORS, Reading, Request};
+use super::evaluate::{KEYS, KEYS_WITH_NAMES, OPERATORS, Reading, Request};
 use super::json::Json;
 
 /// Choices: those that bytes say, as long as there are any, and then random ones that a seed repeats (SplitMix64).
