@@ -1,7 +1,7 @@
 //! The facts about a request that conditions can look at, taken from the request, the caller and the operator's rules.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 
@@ -40,6 +40,9 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("AsymmetricDecrypt", Algorithm::Parameter("Algorithm")),
 ];
 
+/// Where a proxy says for whom it speaks.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
 /// The name that conditions give to every symmetric algorithm.
 const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
 
@@ -55,9 +58,9 @@ impl Facts {
         caller: &Principal,
         now: Timestamp,
     ) -> Result<Self, KmsError> {
-        let context = encryption_context(&request.params, context_parameter(&request.params))?;
+        let context = encryption_context(&request.params, context_parameter(request.call.name()))?;
         Ok(Self {
-            source_ip: client_address(rules, raw),
+            source_ip: client_address(rules, raw)?,
             source_vpc: rules.source_vpc.clone(),
             secure_transport: raw.secure,
             now,
@@ -89,9 +92,10 @@ impl Facts {
     }
 }
 
-/// ReEncrypt has two contexts; the one that its ciphertext was made with is the one that decrypting it needs.
-fn context_parameter(params: &Params) -> &'static str {
-    if params.get("SourceEncryptionContext").is_some() { "SourceEncryptionContext" } else { "EncryptionContext" }
+/// The parameter that the operation acts on, and no other: a context that KMS does not read may say anything. ReEncrypt
+/// has two; the one that its ciphertext was made with is the one that decrypting it needs.
+fn context_parameter(operation: &str) -> &'static str {
+    if operation == "ReEncrypt" { "SourceEncryptionContext" } else { "EncryptionContext" }
 }
 
 fn pairs(map: BTreeMap<String, String>) -> Vec<(String, String)> {
@@ -119,28 +123,35 @@ fn role_arn(caller: &Principal) -> String {
 }
 
 /// The client's address. What `X-Forwarded-For` says counts only when a trusted proxy says it: the last address in it
-/// that is no trusted proxy itself. If a trusted proxy says something unreadable, the address is not known.
-fn client_address(rules: &Rules, raw: &RawRequest<'_>) -> Option<IpAddr> {
-    let peer = raw.peer?.to_canonical();
+/// that is no trusted proxy itself. What stands before that address the client may have written, and is not read.
+///
+/// # Errors
+/// `InvalidParameter`: a trusted proxy says something unreadable. A client without an address could slip past a Deny.
+fn client_address(rules: &Rules, raw: &RawRequest<'_>) -> Result<Option<IpAddr>, KmsError> {
+    let Some(peer) = raw.peer else { return Ok(None) };
     let is_trusted = |address: &IpAddr| rules.trusted_proxies.iter().any(|network| network.contains(address));
-    if !is_trusted(&peer) {
-        return Some(peer);
+    let mut client = peer.to_canonical();
+    let values = raw.headers.get_all(FORWARDED_FOR).iter().rev();
+    let mut hops = values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+    while is_trusted(&client) {
+        let Some(hop) = hops.next() else { break };
+        client = address_of(hop).ok_or_else(|| {
+            KmsError::invalid_parameter_because(FORWARDED_FOR, "a trusted proxy wrote what is no IP address")
+        })?;
     }
-    let mut client = peer;
-    let values: Vec<&str> =
-        raw.headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().ok()).collect::<Option<_>>()?;
-    for hop in values.iter().flat_map(|value| value.split(',')).rev() {
-        client = hop.trim().parse::<IpAddr>().ok()?.to_canonical();
-        if !is_trusted(&client) {
-            break;
-        }
-    }
-    Some(client)
+    Ok(Some(client))
+}
+
+/// An address, which some proxies write with its port.
+fn address_of(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
+    let address = hop.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 
@@ -149,6 +160,11 @@ mod tests {
         let rules = Rules { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Rules::default() };
         for (peer, forwarded, expected) in [
             ("192.0.2.1", &["203.0.113.9"][..], Some("192.0.2.1")),
+            ("192.0.2.1", &["nonsense"], Some("192.0.2.1")),
+            ("10.0.0.1", &["é, 203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.1", &["é", "nonsense, 203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.1", &["203.0.113.9:4711"], Some("203.0.113.9")),
+            ("10.0.0.1", &["[2001:db8::9]:4711"], Some("2001:db8::9")),
             ("10.0.0.1", &[], Some("10.0.0.1")),
             ("10.0.0.1", &["203.0.113.9"], Some("203.0.113.9")),
             ("::ffff:10.0.0.1", &["203.0.113.9"], Some("203.0.113.9")),
@@ -157,10 +173,11 @@ mod tests {
             ("10.0.0.1", &["198.51.100.7", "203.0.113.9"], Some("203.0.113.9")),
             ("10.0.0.1", &["nonsense"], None),
             ("10.0.0.1", &["203.0.113.9, "], None),
+            ("10.0.0.1", &["203.0.113.9, é"], None),
         ] {
             let mut headers = HeaderMap::new();
             for value in forwarded {
-                headers.append("x-forwarded-for", value.parse().unwrap());
+                headers.append(FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             let raw = RawRequest {
                 method: "POST",
@@ -170,8 +187,8 @@ mod tests {
                 peer: peer.parse().ok(),
                 secure: false,
             };
-            let found = client_address(&rules, &raw).map(|address| address.to_string());
-            assert_eq!(found.as_deref(), expected, "{peer} {forwarded:?}");
+            let found = client_address(&rules, &raw).map(|address| address.unwrap().to_string());
+            assert_eq!(found.ok().as_deref(), expected, "{peer} {forwarded:?}");
         }
     }
 

@@ -210,6 +210,31 @@ fn a_key_policy_cannot_grant_what_is_out_of_its_scope() {
     assert_eq!(house.answer("alice", "AsymmetricSign", &[("KeyId", "k1")]), "implicit_deny");
 }
 
+/// A context that the operation does not read must not stand in for the one that it does.
+#[test]
+fn policies_see_the_encryption_context_that_the_operation_uses() {
+    let statement = |effect: &str| {
+        let condition = r#""StringEquals":{"kms:EncryptionContext:Department":"orders"}"#;
+        format!(r#"{{"Effect":"{effect}","Action":"kms:*","Resource":"*","Condition":{{{condition}}}}}"#)
+    };
+    let granted = House::new().ram("alice", &[statement("Allow")]);
+    let denied = House::new().ram("alice", &[allow("*", "*"), statement("Deny")]);
+    let (orders, hr) = (r#"{"Department":"orders"}"#, r#"{"Department":"hr"}"#);
+    for (used, decoy, on_granted, on_denied) in [
+        (orders, None, "allow", "explicit_deny"),
+        (hr, None, "implicit_deny", "allow"),
+        (hr, Some(orders), "implicit_deny", "allow"),
+        (orders, Some(hr), "allow", "explicit_deny"),
+        (orders, Some(""), "allow", "explicit_deny"),
+    ] {
+        let blob = ciphertext(VERSION_OF_K1);
+        let mut params = vec![("CiphertextBlob", blob.as_str()), ("EncryptionContext", used)];
+        params.extend(decoy.map(|decoy| ("SourceEncryptionContext", decoy)));
+        let answers = [&granted, &denied].map(|house| house.answer("alice", "Decrypt", &params));
+        assert_eq!(answers, [on_granted, on_denied], "{used} {decoy:?}");
+    }
+}
+
 #[test]
 fn an_unknown_operation_needs_a_grant_on_everything() {
     let params = [("KeyId", "k1")];
