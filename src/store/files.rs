@@ -6,6 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the store reads policies from disk")]
 
+use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -72,8 +73,8 @@ pub struct Found {
 pub struct Listing {
     /// Those that are there.
     pub found: Vec<Found>,
-    /// Folders of which nothing is known: they cannot be read, or are not there (any more).
-    pub unknown: Vec<PathBuf>,
+    /// Folders that were read to the end. Of any other folder nothing is known, whatever was in it before.
+    pub complete: HashSet<PathBuf>,
     /// What is wrong with names and folders.
     pub problems: Vec<Problem>,
 }
@@ -116,7 +117,6 @@ impl Lister {
                 continue;
             }
             if !is_account_id(&id) || !folder.is_dir() {
-                self.listing.unknown.push(folder.clone());
                 self.problem(&folder, "must be a folder named after an account id, which is digits only");
             } else if id == account {
                 self.problem(&folder, "this account's own policies belong in the folder above, not under accounts/");
@@ -145,7 +145,6 @@ impl Lister {
                 if error.kind() != io::ErrorKind::NotFound {
                     self.problem(folder, &format!("cannot be read: {error}"));
                 }
-                self.listing.unknown.push(folder.to_owned());
                 Vec::new()
             }
         }
@@ -153,13 +152,14 @@ impl Lister {
 
     fn names(&mut self, folder: &Path, entries: fs::ReadDir) -> Vec<String> {
         let mut names = Vec::new();
+        self.listing.complete.insert(folder.to_owned());
         for entry in entries {
             match entry.map(|entry| entry.file_name().into_string()) {
                 Ok(Ok(name)) => names.push(name),
                 Ok(Err(name)) => self.problem(&folder.join(name), "has a name that is not UTF-8"),
                 Err(error) => {
                     self.problem(folder, &format!("cannot be read: {error}"));
-                    self.listing.unknown.push(folder.to_owned());
+                    self.listing.complete.remove(folder);
                 }
             }
         }

@@ -146,20 +146,22 @@ impl Loader {
         self.entries.insert(file.key.clone(), Entry { path: file.path.clone(), stamp, policy, problems });
     }
 
-    /// Lets go of the entries whose files are not there any more. What lies in a folder of which nothing is known stays,
-    /// and is reported: a folder that vanishes must not take its Denys along.
+    /// Lets go of the entries whose files are not there any more. Only a folder that was read to the end says so: what
+    /// lies in any other one stays, and is reported, because a folder that vanishes must not take its Denys along.
     fn let_go_of_the_missing(&mut self, listing: &Listing, changes: &mut Changes) {
         let there: HashSet<&FileKey> = listing.found.iter().map(|file| &file.key).collect();
         let missing: Vec<FileKey> = self.entries.keys().filter(|key| !there.contains(key)).cloned().collect();
         for key in missing {
-            let path = self.entries.get(&key).map(|entry| entry.path.clone()).unwrap_or_default();
-            match listing.unknown.iter().find(|folder| path.starts_with(folder)) {
-                Some(folder) if listing.problems.iter().any(|problem| problem.file == shown(folder)) => {}
-                Some(folder) => {
-                    let message = "is not there or cannot be read; the policies that were in it stay in force";
-                    changes.problems.push(Problem::of_file(shown(folder), message));
-                }
-                None => changes.changed |= self.let_go(&key),
+            let Some(folder) = self.entries.get(&key).and_then(|entry| entry.path.parent()) else { continue };
+            if listing.complete.contains(folder) {
+                changes.changed |= self.let_go(&key);
+                continue;
+            }
+            let folder = shown(folder);
+            // The folder itself, or one that it lies in, may be reported already.
+            if !listing.problems.iter().any(|problem| Path::new(&folder).starts_with(&problem.file)) {
+                let message = "is not there or cannot be read; the policies that were in it stay in force";
+                changes.problems.push(Problem::of_file(folder, message));
             }
         }
     }

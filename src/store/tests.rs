@@ -159,7 +159,7 @@ fn a_policy_that_is_still_attached_does_not_vanish() {
 #[test]
 fn what_cannot_be_used_keeps_its_last_good_version() {
     type Damage = fn(&House);
-    let damages: [(&str, Damage); 5] = [
+    let damages: [(&str, Damage); 8] = [
         ("a link that leads nowhere", |house| {
             house.remove("p/keys/key-1.json");
             std::os::unix::fs::symlink("nowhere", house.folder.path().join("p/keys/key-1.json")).unwrap();
@@ -175,14 +175,25 @@ fn what_cannot_be_used_keeps_its_last_good_version() {
         ("no folder for keys", |house| {
             fs::rename(house.folder.path().join("p/keys"), house.folder.path().join("keys")).unwrap();
         }),
+        ("no folder for an account", |house| {
+            fs::rename(house.folder.path().join("p/accounts/2"), house.folder.path().join("2")).unwrap();
+        }),
+        ("no folder for accounts", |house| {
+            fs::rename(house.folder.path().join("p/accounts"), house.folder.path().join("accounts")).unwrap();
+        }),
+        ("a file for an account", |house| {
+            fs::rename(house.folder.path().join("p/accounts/2"), house.folder.path().join("2")).unwrap();
+            house.write("p/accounts/2", "");
+        }),
         ("no UTF-8", |house| fs::write(house.folder.path().join("p/keys/key-1.json"), b"\xff").unwrap()),
     ];
     for (name, damage) in damages {
         let house = House::new();
+        house.write("p/accounts/2/keys/key-2.json", &key("kms:*"));
         let store = house.open();
         damage(&house);
         store.reload(now());
-        assert_eq!(store.status().key_policies, 1, "{name}");
+        assert_eq!(store.status().key_policies, 2, "{name}");
         assert_eq!(store.status().problems.len(), 1, "{name}: {:?}", house.shown(&store.status().problems));
     }
 }
