@@ -71,6 +71,8 @@ pub struct Loader {
     account: String,
     entries: HashMap<FileKey, Entry>,
     identities: Identities,
+    /// What is wrong with the identities file as it was read last.
+    identities_problems: Vec<Problem>,
 }
 
 impl Loader {
@@ -81,6 +83,7 @@ impl Loader {
             account: account.to_owned(),
             entries: HashMap::new(),
             identities: Identities::new(&settings.identities),
+            identities_problems: Vec::new(),
         }
     }
 
@@ -207,13 +210,18 @@ impl Loader {
             Some(format!("RAM policy `{}` of {} {what}: {path}", attachment.policy, member.principal))
         };
         match self.identities.take(settled, &missing) {
-            Taking::Changed => changes.changed = true,
-            Taking::Same => {}
+            Taking::Changed => {
+                changes.changed = true;
+                self.identities_problems.clear();
+            }
+            Taking::Same => self.identities_problems.clear(),
+            // What was wrong with it is not put right by being written again.
             Taking::Unsettled => changes.unsettled = true,
             // Without the policy folder every attachment is missing; that folder is the mistake.
-            Taking::Unusable(_) if !policies_are_known => {}
-            Taking::Unusable(problems) => changes.problems.extend(problems),
+            Taking::Unusable(_) if !policies_are_known => return,
+            Taking::Unusable(problems) => self.identities_problems = problems,
         }
+        changes.problems.extend(self.identities_problems.iter().cloned());
     }
 
     /// The directory in force.

@@ -26,7 +26,7 @@ pub use watch::{Watcher, is_only_reading};
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
 use crate::policy::{Finding, Kind};
 use crate::settings::Settings;
-use crate::source::Problem;
+use crate::source::{Problem, shown};
 use load::{FileKey, Loader};
 
 /// The snapshot in force, and the files behind it.
@@ -211,7 +211,10 @@ impl Store {
             return Err(SetPolicyError::NotTaken);
         }
         let before = self.status();
-        let mut status = Status { since: before.since, problems: before.problems.clone(), ..loader.counts() };
+        // What was wrong with this file was replaced with it.
+        let file = shown(&path);
+        let problems = before.problems.iter().filter(|problem| problem.file != file).cloned().collect();
+        let mut status = Status { since: before.since, problems, ..loader.counts() };
         (status.generation, status.reloads_taken) = (before.generation, before.reloads_taken);
         status.reloads_refused = before.reloads_refused;
         self.put_in_force(&loader, &mut status, now);

@@ -212,6 +212,36 @@ fn a_file_is_read_when_its_writer_is_done() {
     assert!(alice_may(&store, "kms:Decrypt"));
 }
 
+/// Somebody who saves a broken file again has not repaired it.
+#[test]
+fn a_bad_directory_that_is_being_written_is_still_bad() {
+    let house = House::new();
+    let store = house.open();
+    house.write("i.toml", "[accounts");
+    store.reload(now());
+    let bad = store.status().problems.clone();
+    assert_eq!(bad.len(), 1);
+    house.write("i.toml", "[accounts");
+    assert!(store.reload(Timestamp::now()).unsettled);
+    assert_eq!(store.status().problems, bad);
+    store.reload(now());
+    assert_eq!((store.status().problems.as_slice(), store.status().reloads_refused), (bad.as_slice(), 1));
+    house.write("i.toml", IDENTITIES);
+    store.reload(now());
+    assert_eq!(store.status().problems, []);
+}
+
+#[test]
+fn a_bad_file_that_is_replaced_is_bad_no_more() {
+    let house = House::new();
+    let store = house.open();
+    house.write("p/keys/key-1.json", "{");
+    store.reload(now());
+    assert_eq!(store.status().problems.len(), 1);
+    store.set_policy(Kind::Key, "1", "key-1", &key("kms:*"), now()).unwrap();
+    assert_eq!(store.status().problems, []);
+}
+
 #[test]
 fn a_policy_that_goes_with_its_last_attachment_is_gone() {
     let house = House::new();
