@@ -67,7 +67,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Page {
-        let body = self.telemetry.metrics.render(&self.store.status(), self.telemetry.audit.dropped());
+        let body = self.telemetry.metrics.render(&self.store.status());
         Page { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", body }
     }
 

@@ -101,7 +101,8 @@ impl Directory {
 
     /// How many callers there are that can prove who they are.
     pub fn caller_count(&self) -> usize {
-        let mut holders: Vec<usize> = self.access_keys.values().map(|key| key.member).collect();
+        let mut holders: Vec<usize> =
+            self.access_keys.values().filter(|key| key.active).map(|key| key.member).collect();
         holders.sort_unstable();
         holders.dedup();
         holders.len()
@@ -260,7 +261,8 @@ mod tests {
     fn users_have_their_own_policies_and_those_of_their_groups() {
         let directory = parse(
             "[accounts.1.groups.dev]\npolicies = ['B']\n[accounts.1.users.alice]\npolicies = ['A']\ngroups = ['dev']\n\
-             access_keys = [{ id = 'K1', secret = 's' }, { id = 'K2', secret_file = 'good', active = false }]",
+             access_keys = [{ id = 'K1', secret = 's' }, { id = 'K2', secret_file = 'good', active = false }]\n\
+             [accounts.1.users.bob]\naccess_keys = [{ id = 'K3', secret = 's', active = false }]",
         )
         .unwrap();
         let (_, key) = directory.access_key("K1").unwrap();

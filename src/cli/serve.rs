@@ -80,14 +80,14 @@ fn build(settings: Settings) -> Result<House, NotStarted> {
         OpenError::Seed(problems) => NotStarted::Problems(problems),
         other => NotStarted::Failed(other.to_string()),
     })?;
-    let audit = Audit::start(&settings.log.audit).map_err(|error| {
+    let metrics = Metrics::new().map_err(|error| failed("metrics cannot be set up", &error))?;
+    let audit = Audit::start(&settings.log.audit, metrics.audit_dropped.clone()).map_err(|error| {
         let target = match &settings.log.audit {
             AuditTarget::File(path) => shown(path),
             _ => "its thread".to_owned(),
         };
         failed(&format!("the audit trail (log.audit) cannot be written to {target}"), &error)
     })?;
-    let metrics = Metrics::new().map_err(|error| failed("metrics cannot be set up", &error))?;
     let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
     Ok(House { settings, store, kms: Arc::new(kms), telemetry })
 }

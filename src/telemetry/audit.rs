@@ -5,12 +5,12 @@
 //! to; who moves it away restarts Keyward.
 
 use std::io::{self, BufWriter, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use serde::Serialize;
 
 use super::Record;
@@ -18,6 +18,9 @@ use crate::settings::AuditTarget;
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 8192;
+
+/// How many lines may be written before they are flushed, and known to be written or lost.
+const BATCH: u64 = 256;
 
 /// How long the end waits for lines to be written.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,7 +31,7 @@ pub struct Audit {
     lines: Mutex<Option<SyncSender<String>>>,
     /// Hangs up when the writer has written everything.
     done: Mutex<Receiver<()>>,
-    dropped: Arc<AtomicU64>,
+    dropped: IntCounter,
 }
 
 /// A line. Members are written in this order; what is not known is left out.
@@ -92,14 +95,13 @@ impl<'a> Line<'a> {
 }
 
 impl Audit {
-    /// Opens the sink and starts its writer.
+    /// Opens the sink and starts its writer. Lines that are lost are counted in `dropped`.
     ///
     /// # Errors
     /// The file cannot be opened, or the thread cannot be started.
-    pub fn start(target: &AuditTarget) -> io::Result<Self> {
+    pub fn start(target: &AuditTarget, dropped: IntCounter) -> io::Result<Self> {
         let (lines, queue) = sync_channel(QUEUE);
         let (hang_up, done) = sync_channel(0);
-        let dropped = Arc::new(AtomicU64::new(0));
         let sink = open(target)?;
         let is_off = sink.is_none();
         if let Some(sink) = sink {
@@ -117,13 +119,8 @@ impl Audit {
         let Ok(line) = serde_json::to_string(&Line::new(record)) else { return };
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.as_ref().is_none_or(|lines| lines.try_send(line).is_err()) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.inc();
         }
-    }
-
-    /// How many lines could not be written.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Waits until what is queued is written, but not for long: a sink that stands still must not keep the process. Later
@@ -150,12 +147,12 @@ fn open(target: &AuditTarget) -> io::Result<Option<Box<dyn Write + Send>>> {
 struct Writer {
     queue: Receiver<String>,
     sink: BufWriter<Box<dyn Write + Send>>,
-    dropped: Arc<AtomicU64>,
+    dropped: IntCounter,
     _hang_up: SyncSender<()>,
 }
 
 impl Writer {
-    /// Writes lines as they come, and flushes whenever none is waiting.
+    /// Writes lines as they come, and flushes whenever none is waiting or a batch is full.
     fn run(mut self) {
         let mut works = true;
         while let Ok(line) = self.queue.recv() {
@@ -165,11 +162,11 @@ impl Writer {
             while let Some(line) = next {
                 lines += 1;
                 written = written.and_then(|()| writeln!(self.sink, "{line}"));
-                next = self.queue.try_recv().ok();
+                next = if lines < BATCH { self.queue.try_recv().ok() } else { None };
             }
             let written = written.and_then(|()| self.sink.flush());
             if let Err(error) = &written {
-                self.dropped.fetch_add(lines, Ordering::Relaxed);
+                self.dropped.inc_by(lines);
                 if works {
                     tracing::error!(%error, "the audit trail cannot be written; lines are lost and counted");
                 }

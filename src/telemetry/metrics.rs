@@ -18,6 +18,8 @@
 //! | `keyward_build_info` | version | always 1 |
 
 use http::StatusCode;
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -38,7 +40,10 @@ pub struct Metrics {
     generation: IntGauge,
     invalid_files: IntGauge,
     reloads: IntCounterVec,
-    audit_dropped: IntCounter,
+    /// Raising a counter to what was counted elsewhere is two steps: two at once would raise it twice.
+    raising: Mutex<()>,
+    /// Audit lines lost.
+    pub audit_dropped: IntCounter,
     /// Clients connected at the moment.
     pub connections: IntGauge,
     /// Clients turned away because there were too many.
@@ -99,6 +104,7 @@ impl Metrics {
             )?,
             running: gauge("keyward_requests_running", "Requests being received or answered at the moment.")?,
             connections: gauge("keyward_connections", "Clients connected at the moment.")?,
+            raising: Mutex::new(()),
             registry,
         })
     }
@@ -119,7 +125,7 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads, with the store's state as it is now.
-    pub fn render(&self, status: &Status, audit_dropped: u64) -> Vec<u8> {
+    pub fn render(&self, status: &Status) -> Vec<u8> {
         for (kind, count) in
             [("key", status.key_policies), ("secret", status.secret_policies), ("ram", status.ram_policies)]
         {
@@ -130,9 +136,10 @@ impl Metrics {
         let mut invalid: Vec<&str> = status.problems.iter().map(|problem| problem.file.as_str()).collect();
         invalid.dedup();
         self.invalid_files.set(as_gauge(invalid.len() as u64));
+        let raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
         raise(&self.reloads.with_label_values(&["taken"]), status.reloads_taken);
         raise(&self.reloads.with_label_values(&["refused"]), status.reloads_refused);
-        raise(&self.audit_dropped, audit_dropped);
+        drop(raising);
         let mut text = Vec::new();
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
@@ -174,7 +181,7 @@ mod tests {
                 upstream: None,
             });
         }
-        let text = String::from_utf8(metrics.render(&Status::default(), 0)).unwrap();
+        let text = String::from_utf8(metrics.render(&Status::default())).unwrap();
         let expected = r#"keyward_requests_total{decision="reject",operation="other",status="403"} 3"#;
         assert!(text.contains(expected), "{text}");
         assert!(text.contains(r#"keyward_rejections_total{reason="implicit_deny"} 3"#));
