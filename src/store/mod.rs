@@ -4,6 +4,7 @@
 //! used changes nothing: its last good version stays in force, and log, metrics and readiness say so. Starting with such
 //! a file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
 
+mod events;
 mod files;
 mod identities;
 mod inspect;
@@ -19,9 +20,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
+pub use events::{Cause, Events, folder_of};
 pub use identities::read_directory;
 pub use inspect::{Inspected, Inspection, inspect};
-pub use watch::{Watcher, is_only_reading};
+pub use watch::Watcher;
+pub use write::make_folder;
 
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
 use crate::policy::{Finding, Kind};

@@ -2,18 +2,20 @@
 
 #![expect(clippy::disallowed_methods, reason = "the store writes policies to disk")]
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+
+use super::events::folder_of;
 
 /// Writes `text` to `path`: to a hidden file beside it, to disk, into its place, and the folder to disk.
 ///
 /// # Errors
 /// The file that was there is unchanged.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    let folder = &folder_of(path);
+    make_folder(folder, 0o777)?;
     let mut file = tempfile::Builder::new().prefix(".keyward-").suffix(".tmp").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
     let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
@@ -21,4 +23,25 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Makes a folder, with those that it lies in, where they are missing, each with `mode` and its name on the disk: without
+/// that, the name may be lost with the power, and everything in the folder with it.
+///
+/// # Errors
+/// A folder cannot be made, or its parent cannot be written to the disk.
+pub fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder_of(folder);
+    if !parent.exists() {
+        make_folder(&parent, mode)?;
+    }
+    match DirBuilder::new().mode(mode).create(folder) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made?,
+    }
+    File::open(parent)?.sync_all()
 }

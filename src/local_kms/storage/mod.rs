@@ -7,9 +7,9 @@
 mod problem;
 mod records;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -19,6 +19,7 @@ pub use problem::{CommitError, OpenError};
 
 use super::moment::Moment;
 use super::state::{Record, State};
+use crate::store::make_folder;
 
 /// The name of the file in the data folder.
 const FILE: &str = "kms.redb";
@@ -99,7 +100,7 @@ impl Storage {
 
 /// Opens the file for its owner only, and makes it and its folder where they are missing.
 fn create(folder: &Path, path: &Path) -> Result<File, OpenError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable(folder))?;
+    make_folder(folder, 0o700).map_err(unusable(folder))?;
     let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
     let file = options.open(path).map_err(unusable(path))?;
     // Without this, the name of a new file may be lost with the power, and its contents with it.
