@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::kms::{Authorization, Need, OPERATIONS, On, Scope};
+use crate::kms::{Authorization, Effect, Need, OPERATIONS, On, Operation, Scope};
 use crate::policy::{Kind, KnownAction, Policy, Vocabulary};
 use crate::source::Problem;
 
@@ -42,7 +42,17 @@ fn known_action(need: &Need) -> KnownAction {
         On::KeyOrSecret(..) | On::Batch => (true, true),
         On::Alias(_) | On::Container(_) | On::Anything => (false, false),
     };
-    KnownAction { name: need.action, in_key_policies: in_scope && on_key, in_secret_policies: in_scope && on_secret }
+    // The operation of that name, which need not be the one that needs it: PutSecretValue needs kms:GenerateDataKey.
+    let is_of = |operation: &&Operation| need.action.strip_prefix("kms:") == Some(operation.name);
+    let operation = OPERATIONS.iter().find(is_of);
+    KnownAction {
+        name: need.action,
+        in_key_policies: in_scope && on_key,
+        in_secret_policies: in_scope && on_secret,
+        administers: operation.is_some_and(|operation| operation.effect == Effect::Write),
+        replaces_policy: operation
+            .is_some_and(|operation| ["SetKeyPolicy", "SetSecretPolicy"].contains(&operation.name)),
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +76,17 @@ mod tests {
         ] {
             let action = find(name);
             assert_eq!((action.in_key_policies, action.in_secret_policies), (in_keys, in_secrets), "{name}");
+        }
+        for (name, administers, replaces_policy) in [
+            ("kms:DisableKey", true, false),
+            ("kms:SetKeyPolicy", true, true),
+            ("kms:SetSecretPolicy", true, true),
+            ("kms:GenerateDataKey", false, false),
+            ("kms:ReEncryptTo", false, false),
+            ("kms:GetKeyPolicy", false, false),
+        ] {
+            let action = find(name);
+            assert_eq!((action.administers, action.replaces_policy), (administers, replaces_policy), "{name}");
         }
     }
 }

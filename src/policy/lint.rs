@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::condition::{Clause, Comparison};
-use super::context::ValueType;
+use super::context::{ConditionKey, ValueType};
 use super::document::{Effect, Kind, Policy, Statement};
+use super::pattern::Pattern;
 use super::principal::{PrincipalPattern, Whom};
 use super::vocabulary::{KnownAction, Vocabulary};
 use crate::source::{Problem, suggest};
@@ -153,19 +154,20 @@ pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
 }
 
 /// The action patterns of a statement that are about KMS.
-fn kms_patterns(statement: &Statement) -> impl Iterator<Item = &str> {
-    let is_kms = |text: &&str| text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("kms:"));
-    statement.actions.patterns.iter().map(|pattern| pattern.as_str()).filter(is_kms)
+fn kms_patterns(statement: &Statement) -> impl Iterator<Item = &Pattern> {
+    statement.actions.patterns.iter().filter(|pattern| is_about_kms(pattern))
 }
 
-fn matched<'a>(subject: &Subject<'a>, statement: &Statement, pattern: &str) -> Vec<&'a KnownAction> {
-    let pattern = statement.actions.patterns.iter().find(|candidate| candidate.as_str() == pattern);
-    let matches = |action: &&KnownAction| pattern.is_some_and(|pattern| pattern.matches(action.name));
-    subject.vocabulary.actions().iter().filter(matches).collect()
+fn is_about_kms(pattern: &Pattern) -> bool {
+    pattern.as_str().get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("kms:"))
+}
+
+fn matched<'a>(subject: &Subject<'a>, pattern: &Pattern) -> Vec<&'a KnownAction> {
+    subject.vocabulary.actions().iter().filter(|action| pattern.matches(action.name)).collect()
 }
 
 fn unknown_actions(subject: &Subject<'_>, statement: &Statement) -> Vec<String> {
-    let unknown = kms_patterns(statement).filter(|pattern| matched(subject, statement, pattern).is_empty());
+    let unknown = kms_patterns(statement).filter(|pattern| matched(subject, pattern).is_empty()).map(Pattern::as_str);
     let names = || subject.vocabulary.actions().iter().map(|action| action.name);
     let near = |pattern: &str| Some(suggest(pattern, names())).filter(|hint| hint.contains("did you mean"));
     unknown.map(|pattern| format!("KMS has no action `{pattern}`{}", near(pattern).unwrap_or_default())).collect()
@@ -173,34 +175,44 @@ fn unknown_actions(subject: &Subject<'_>, statement: &Statement) -> Vec<String> 
 
 fn actions_without_effect(subject: &Subject<'_>, statement: &Statement) -> Vec<String> {
     let kind = subject.policy.kind;
-    let inert = |pattern: &&str| {
-        let actions = matched(subject, statement, pattern);
+    let inert = |pattern: &&Pattern| {
+        let actions = matched(subject, pattern);
         !actions.is_empty() && !actions.iter().any(|action| action.is_in_scope(kind))
     };
-    let message = |pattern: &str| format!("`{pattern}` has no effect in {}; only RAM policies decide", kind.noun());
-    kms_patterns(statement).filter(inert).map(message).collect()
+    let what = format!("has no effect in {}; only RAM policies decide", kind.noun());
+    kms_patterns(statement).filter(inert).map(|pattern| format!("`{}` {what}", pattern.as_str())).collect()
 }
 
-/// Covered by a Deny of the same policy that has no conditions, or the same as an earlier statement.
+/// Covered by a Deny of the same policy that has no conditions.
 fn unreachable(subject: &Subject<'_>, statement: &Statement) -> Vec<String> {
     let others = subject.policy.statements.iter().enumerate();
     let covering = others.filter(|(_, other)| !std::ptr::eq(*other, statement)).find(|(_, other)| {
         other.effect == Effect::Deny
             && other.conditions.is_empty()
-            && other.actions.cover(&statement.actions)
+            && covers_actions(subject, other, statement)
             && (other.resources.are_all() || other.resources.patterns == statement.resources.patterns)
-            && covers_principals(other, statement)
+            && covers_principals(subject, other, statement)
             && (statement.effect == Effect::Allow || other.position < statement.position)
     });
     covering.map(|(index, _)| format!("statement {} denies all of this already", index + 1)).into_iter().collect()
 }
 
-fn covers_principals(other: &Statement, statement: &Statement) -> bool {
+/// Actions that are not in the vocabulary, of other products or new, are covered by `*` or by the same patterns only.
+fn covers_actions(subject: &Subject<'_>, other: &Statement, statement: &Statement) -> bool {
+    let is_known = |pattern: &Pattern| is_about_kms(pattern) && !matched(subject, pattern).is_empty();
+    let all_are_known = !statement.actions.negated && statement.actions.patterns.iter().all(is_known);
+    let is_everything = !other.actions.negated && other.actions.patterns.iter().any(|pattern| pattern.as_str() == "*");
+    let is_same =
+        (other.actions.negated, &other.actions.patterns) == (statement.actions.negated, &statement.actions.patterns);
+    other.actions.cover(&statement.actions) && (all_are_known || is_everything || is_same)
+}
+
+/// A Deny for an account binds everyone in it, except the root of the account that owns the resource.
+fn covers_principals(subject: &Subject<'_>, other: &Statement, statement: &Statement) -> bool {
+    let is_owner = |entry: &PrincipalPattern| entry.whom == Whom::Root && *entry.account == *subject.owner;
     let covered = |entry: &PrincipalPattern| {
-        other.principals.iter().any(|cover| {
-            cover == entry
-                || (cover.account == entry.account && cover.whom == Whom::Everyone && entry.whom != Whom::Root)
-        })
+        let mut covers = other.principals.iter();
+        covers.any(|cover| cover == entry || (cover.names_account(&entry.account) && !is_owner(entry)))
     };
     statement.principals.iter().all(covered)
 }
@@ -232,16 +244,6 @@ fn over_broad(subject: &Subject<'_>, statement: &Statement) -> Vec<String> {
     wide.map(|entry| format!("allows everybody that `{entry}` can name")).collect()
 }
 
-/// Actions that change a resource rather than use it.
-fn is_administrative(action: &KnownAction) -> bool {
-    const VERBS: [&str; 14] = [
-        "Create", "Enable", "Disable", "Set", "Update", "Delete", "Cancel", "Schedule", "Import", "Tag", "Untag",
-        "Put", "Restore", "Rotate",
-    ];
-    let name = action.name.trim_start_matches("kms:");
-    VERBS.iter().any(|verb| name.starts_with(verb))
-}
-
 fn allowed_in_scope<'a>(subject: &Subject<'a>, statement: &Statement) -> Vec<&'a KnownAction> {
     let actions = subject.vocabulary.actions().iter();
     let allowed = |action: &&KnownAction| {
@@ -255,7 +257,7 @@ fn cross_account_admin(subject: &Subject<'_>, statement: &Statement) -> Vec<Stri
         statement.principals.iter().filter(|entry| *entry.account != *subject.owner).map(ToString::to_string).collect();
     let administrative: Vec<&str> = allowed_in_scope(subject, statement)
         .into_iter()
-        .filter(|action| is_administrative(action))
+        .filter(|action| action.administers)
         .map(|action| action.name)
         .collect();
     match (foreign.as_slice(), administrative.first()) {
@@ -265,10 +267,11 @@ fn cross_account_admin(subject: &Subject<'_>, statement: &Statement) -> Vec<Stri
 }
 
 fn rewritable(subject: &Subject<'_>, statement: &Statement) -> Vec<String> {
-    let sets = allowed_in_scope(subject, statement).iter().any(|action| action.name == "kms:SetKeyPolicy");
+    let allowed = allowed_in_scope(subject, statement);
+    let Some(sets) = allowed.iter().find(|action| action.replaces_policy) else { return Vec::new() };
     let named = |entry: &&PrincipalPattern| !entry.names_account(subject.owner);
-    let readers = statement.principals.iter().filter(named).filter(|_| sets);
-    readers.map(|entry| format!("lets `{entry}` replace this policy (kms:SetKeyPolicy)")).collect()
+    let readers = statement.principals.iter().filter(named);
+    readers.map(|entry| format!("lets `{entry}` replace this policy ({})", sets.name)).collect()
 }
 
 fn unknown_condition_keys(_: &Subject<'_>, statement: &Statement) -> Vec<String> {
@@ -284,8 +287,7 @@ fn condition_types(_: &Subject<'_>, statement: &Statement) -> Vec<String> {
             Comparison::Time(_) => value_type.is_some_and(|it| it != ValueType::Time),
             Comparison::Flag => value_type.is_some_and(|it| it != ValueType::Flag),
             // Tags and contexts may hold numbers.
-            Comparison::Number(_) => value_type.is_some_and(|it| it != ValueType::Text),
-            Comparison::Text | Comparison::TextIgnoringCase | Comparison::Pattern => {
+            Comparison::Number(_) | Comparison::Text | Comparison::TextIgnoringCase | Comparison::Pattern => {
                 value_type.is_some_and(|it| it != ValueType::Text)
             }
         }
@@ -302,7 +304,7 @@ fn conditions_not_here(subject: &Subject<'_>, statement: &Statement) -> Vec<Stri
 }
 
 fn vpc_actions(_: &Subject<'_>, statement: &Statement) -> Vec<String> {
-    let on_vpc = statement.conditions.iter().any(|clause| clause.key.name() == "acs:SourceVpc");
+    let on_vpc = statement.conditions.iter().any(|clause| clause.key == ConditionKey::SourceVpc);
     let patterns = statement.actions.patterns.len();
     if on_vpc && kms_patterns(statement).count() < patterns {
         return vec!["with acs:SourceVpc every action must begin with kms:".to_owned()];

@@ -11,7 +11,7 @@ use super::document::Kind;
 pub const ACTIONS_MAX: usize = 128;
 
 /// An action that is known by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KnownAction {
     /// Its name, for example `kms:Encrypt`.
     pub name: &'static str,
@@ -19,6 +19,10 @@ pub struct KnownAction {
     pub in_key_policies: bool,
     /// Whether a secret policy can speak about it.
     pub in_secret_policies: bool,
+    /// Whether it changes a resource rather than uses it.
+    pub administers: bool,
+    /// Whether it replaces the policy of a resource.
+    pub replaces_policy: bool,
 }
 
 impl KnownAction {

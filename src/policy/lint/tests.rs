@@ -3,7 +3,13 @@
 use super::*;
 
 fn vocabulary() -> Vocabulary {
-    let known = |(name, in_key_policies, in_secret_policies)| KnownAction { name, in_key_policies, in_secret_policies };
+    let known = |(name, in_key_policies, in_secret_policies)| KnownAction {
+        name,
+        in_key_policies,
+        in_secret_policies,
+        administers: ["kms:SetKeyPolicy", "kms:DisableKey"].contains(&name),
+        replaces_policy: name == "kms:SetKeyPolicy",
+    };
     Vocabulary::new(
         [
             ("kms:Encrypt", true, false),
@@ -162,6 +168,31 @@ fn conditions_that_cannot_hold_are_found() {
             "with acs:SourceVpc every action must begin with kms:",
         ),
     ]);
+}
+
+/// A Deny covers what it surely denies, and nothing else.
+#[test]
+fn only_what_is_denied_already_is_unreachable() {
+    let denied = |by: usize| vec![("unreachable", format!("statement {by} denies all of this already"))];
+    for (kind, statements, found) in [
+        (Kind::Ram, [ram("Deny", "kms:Decrypt", "*", ""), ram("Allow", "oss:*", "*", "")], vec![]),
+        (Kind::Ram, [ram("Deny", "kms:*", "*", ""), ram("Allow", "oss:GetObject", "*", "")], vec![]),
+        (Kind::Ram, [ram("Deny", "*", "*", ""), ram("Allow", "oss:GetObject", "*", "")], denied(1)),
+        (Kind::Ram, [ram("Deny", "oss:Put*", "*", ""), ram("Allow", "oss:Put*", "*", "")], denied(1)),
+        (Kind::Key, [key("Deny", "acs:ram::1:root", "kms:*", ""), key("Allow", ALICE, "kms:Decrypt", "")], denied(1)),
+        (
+            Kind::Key,
+            [key("Deny", "acs:ram::2:*", "kms:*", ""), key("Allow", "acs:ram::2:root", "kms:Encrypt", "")],
+            denied(1),
+        ),
+        (
+            Kind::Key,
+            [key("Deny", "acs:ram::1:*", "kms:*", ""), key("Allow", "acs:ram::1:root", "kms:Encrypt", "")],
+            vec![],
+        ),
+    ] {
+        assert_eq!(findings(kind, &statements), found, "{statements:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ const OWNER: &str = r#"{"Statement":[{"Action":["kms:*"],"Effect":"Allow","Princ
     "Resource":["*"],"Sid":"kms default key policy"}],"Version":"1"}"#;
 
 fn vocabulary() -> Vocabulary {
-    let known = |name| KnownAction { name, in_key_policies: true, in_secret_policies: false };
+    let known = |name| KnownAction { name, in_key_policies: true, ..KnownAction::default() };
     Vocabulary::new(["kms:Encrypt", "kms:ListKeys"].map(known))
 }
 
