@@ -1,132 +1,103 @@
-//! How long the whole path takes without a socket: from the bytes of a request to the verdict, for each signature
-//! scheme, and its largest parts beside it in the same run.
+//! How long the whole path takes without a socket: from the bytes of a request to the verdict, for each way to sign, and
+//! its largest parts beside it in the same run. The requests are those that official clients really sent.
 //!
 //! `cargo bench --bench authorize`
 
-#![expect(clippy::panic, reason = "a measuring program stops where it cannot go on")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a measuring program stops where it cannot go on")]
+
+#[path = "../tests/it/recordings/recording.rs"]
+#[expect(dead_code, reason = "the tests ask more of a recording")]
+mod recording;
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use hashbrown::HashMap;
 use http::HeaderMap;
 use jiff::Timestamp;
-use keyward::authn::{AcsParts, Directory, Signer, acs_signature, identify, payload_hash};
+use keyward::authn::{Directory, Session, SessionKey, Signer, identify};
 use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, authorize, parse_policy};
-use keyward::kms::{KmsRequest, Params, RawRequest};
-use keyward::policy::{Kind, Policy};
+use keyward::kms::{KmsRequest, Origin, Params, RawRequest};
+use keyward::policy::Kind;
+use recording::Recording;
 
-const ACCOUNT: &str = "1234567890123456";
-const KEY: &str = "key-exampleorders01";
+/// A small request of each algorithm, by an official client.
+const RECORDINGS: &[(&str, &str)] = &[
+    ("HMAC-SHA1", "py-classic-06"),
+    ("SHA256withRSA", "java-classic-20"),
+    ("ACS3-HMAC-SHA256", "py-tea-331-06"),
+    ("ACS3-HMAC-SM3", "py-tea-331-33"),
+    ("ACS3-RSA-SHA256", "py-tea-331-35"),
+    ("ACS4-HMAC-SHA256", "py-tea-331-40"),
+    ("client key", "go-secretsmanager-01"),
+];
 
-struct Wire {
-    target: String,
-    headers: HeaderMap,
-}
-
-impl Wire {
-    fn raw(&self) -> RawRequest<'_> {
-        RawRequest {
-            method: "POST",
-            target: &self.target,
-            headers: &self.headers,
-            body: b"",
-            peer: None,
-            secure: false,
-        }
-    }
-}
-
-fn own_params() -> Params {
-    [("KeyId", KEY), ("Plaintext", "aGVsbG8gd29ybGQgPz5+")].into_iter().collect()
-}
-
-fn v1(now: Timestamp) -> Wire {
-    let (timestamp, secret) = (now.to_string(), "s".into());
-    let nonce = "3d9dc4572181661b8687d48793c3ca2d";
-    let signer = Signer { access_key_id: "K", secret: &secret, timestamp: &timestamp, nonce };
-    let signed = signer.rpc("Encrypt", "JSON", &own_params());
-    Wire { target: format!("/?{}", signed.canonical()), headers: HeaderMap::new() }
-}
-
-fn v3(now: Timestamp) -> Wire {
-    let query = own_params().canonical();
-    let hash = payload_hash(b"");
-    let timestamp = now.to_string();
-    let headers = [
-        ("host", "127.0.0.1:7480"),
-        ("x-acs-action", "Encrypt"),
-        ("x-acs-content-sha256", &hash),
-        ("x-acs-date", &timestamp),
-        ("x-acs-signature-nonce", "3d9dc4572181661b8687d48793c3ca2d"),
-        ("x-acs-version", "2016-01-20"),
-    ];
-    let canonical_headers: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-    let signed_headers = headers.map(|(name, _)| name).join(";");
-    let parts = AcsParts {
-        method: "POST",
-        canonical_query: &query,
-        canonical_headers: &canonical_headers,
-        signed_headers: &signed_headers,
-        payload_hash: &hash,
-    };
-    let signature = acs_signature(&"s".into(), &parts);
-    let authorization = format!("ACS3-HMAC-SHA256 Credential=K,SignedHeaders={signed_headers},Signature={signature}");
-    let mut map = HeaderMap::new();
-    for (name, value) in headers.into_iter().chain([("authorization", authorization.as_str())]) {
-        map.insert(name, value.parse().unwrap_or_else(|_| panic!("{name}")));
-    }
-    Wire { target: format!("/?{query}"), headers: map }
-}
-
-fn snapshot(keys: usize) -> Snapshot {
-    let directory = format!("[accounts.{ACCOUNT}.users.alice]\naccess_keys = [{{ id = 'K', secret = 's' }}]");
-    let directory = Directory::parse(&directory, &|_| Err(String::new())).unwrap_or_else(|why| panic!("{why:?}"));
-    let text = format!(
-        r#"{{"Version":"1","Statement":[
-            {{"Effect":"Allow","Principal":{{"RAM":["acs:ram::{ACCOUNT}:*"]}},"Action":["kms:*"],"Resource":["*"]}},
-            {{"Effect":"Allow","Principal":{{"RAM":["acs:ram::{ACCOUNT}:user/alice"]}},"Action":["kms:Encrypt"],
-              "Resource":["*"]}}]}}"#
-    );
-    let policy = Arc::new(parse_policy(Kind::Key, "bench", &text).unwrap_or_else(|why| panic!("{why:?}")));
-    let mut of_account: HashMap<String, Arc<Policy>> =
-        (0..keys).map(|key| (format!("key-{key:08}"), policy.clone())).collect();
-    of_account.insert(KEY.to_owned(), policy);
-    let policies = PolicyTable {
-        keys: HashMap::from_iter([(ACCOUNT.to_owned(), of_account)]),
-        members: directory.members().iter().map(|_| Box::default()).collect(),
-        ..PolicyTable::default()
-    };
+/// Everybody in the directory may do everything.
+fn snapshot(directory: Directory, sessions: Option<SessionKey>) -> Snapshot {
+    let text = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["kms:*"],"Resource":["*"]}]}"#;
+    let policy = Arc::new(parse_policy(Kind::Ram, "bench", text).unwrap_or_else(|why| panic!("{why:?}")));
+    let members = directory.members().iter().map(|_| [policy.clone()].into()).collect();
     Snapshot {
         generation: 1,
         directory: Arc::new(directory),
-        policies: Arc::new(policies),
+        sessions: sessions.map(Arc::new),
+        policies: Arc::new(PolicyTable { members, ..PolicyTable::default() }),
         index: ResourceIndex::default(),
         rules: Arc::new(Rules { region: "cn-hangzhou".into(), ..Rules::default() }),
     }
 }
 
-fn whole_path(criterion: &mut Criterion) {
-    let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap_or_else(|error| panic!("{error}"));
-    let mut group = criterion.benchmark_group("authorize");
-    for (name, wire) in [("v1", v1(now)), ("v3", v3(now))] {
-        let snapshot = snapshot(1_000);
-        let raw = wire.raw();
-        assert!(authorize(&snapshot, &raw, now).verdict.is_ok(), "{name}");
-        group.bench_function(format!("{name} whole path"), |bencher| {
-            bencher.iter(|| black_box(authorize(&snapshot, black_box(&raw), now).verdict.is_ok()));
-        });
-        group.bench_function(format!("{name} read"), |bencher| {
-            bencher.iter(|| black_box(KmsRequest::parse(black_box(&raw)).is_ok()));
-        });
-        let request = KmsRequest::parse(&raw).unwrap_or_else(|error| panic!("{error:?}"));
-        group.bench_function(format!("{name} identify"), |bencher| {
-            bencher.iter(|| black_box(identify(&snapshot.directory, &raw, black_box(&request), now).is_ok()));
-        });
-    }
+fn measure(criterion: &mut Criterion, name: &str, snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp) {
+    let mut group = criterion.benchmark_group(name);
+    let verdict = authorize(snapshot, raw, now).verdict;
+    assert!(verdict.is_ok(), "{name}: {verdict:?}");
+    group.bench_function("whole path", |bencher| {
+        bencher.iter(|| black_box(authorize(snapshot, black_box(raw), now).verdict.is_ok()));
+    });
+    group.bench_function("read", |bencher| {
+        bencher.iter(|| black_box(KmsRequest::parse(black_box(raw)).is_ok()));
+    });
+    let (request, authority) = (KmsRequest::parse(raw).unwrap(), snapshot.authority());
+    group.bench_function("identify", |bencher| {
+        bencher.iter(|| black_box(identify(&authority, raw, black_box(&request), now).is_ok()));
+    });
     group.finish();
 }
 
-criterion_group!(benches, whole_path);
+fn each_way_to_sign(criterion: &mut Criterion) {
+    for (name, id) in RECORDINGS {
+        let recording = Recording::named(id);
+        let snapshot = snapshot(recording.credentials.directory(), None);
+        recording.with_raw(|raw| measure(criterion, name, &snapshot, raw, recording.now()));
+    }
+}
+
+/// A role session: its token is opened, and its policy read, for each request.
+fn sessions(criterion: &mut Criterion) {
+    let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let directory =
+        || Directory::parse("[accounts.1.roles.app]", &|_| Err(String::new())).unwrap_or_else(|why| panic!("{why:?}"));
+    let narrow = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:DescribeKey","Resource":"*"}]}"#;
+    for (name, policy) in [("session", None), ("session with a policy", Some(narrow.to_owned()))] {
+        let key = SessionKey::new(&[7; 32]);
+        let expires = "2026-01-02T04:04:05Z".parse().unwrap();
+        let session = Session { account: "1".into(), role: "app".into(), name: "s1".into(), expires, policy };
+        let credentials = key.seal(&session, [1; 12]).unwrap_or_else(|why| panic!("{why:?}"));
+        let signer = Signer {
+            access_key_id: &credentials.access_key_id,
+            secret: &credentials.secret,
+            security_token: Some(&credentials.security_token),
+            timestamp: &now.to_string(),
+            nonce: "3d9dc4572181661b8687d48793c3ca2d",
+        };
+        let own: Params = [("KeyId", "alias/my-key_1")].into_iter().collect();
+        let target = format!("/?{}", signer.rpc("DescribeKey", "JSON", &own).canonical());
+        let headers = HeaderMap::new();
+        let raw =
+            RawRequest { method: "POST", target: &target, headers: &headers, body: b"", origin: Origin::unknown() };
+        measure(criterion, name, &snapshot(directory(), Some(key)), &raw, now);
+    }
+}
+
+criterion_group!(benches, each_way_to_sign, sessions);
 criterion_main!(benches);

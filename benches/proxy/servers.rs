@@ -82,7 +82,7 @@ impl Drop for Servers {
 fn encrypt(id: &str, secret: &str) -> Vec<u8> {
     let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let (secret, nonce) = (secret.into(), "3d9dc4572181661b8687d48793c3ca2d");
-    let signer = Signer { access_key_id: id, secret: &secret, timestamp: &timestamp, nonce };
+    let signer = Signer { access_key_id: id, secret: &secret, security_token: None, timestamp: &timestamp, nonce };
     let own = [("KeyId", "key-exampleorders01"), ("Plaintext", "aGVsbG8gd29ybGQgPz5+")].into_iter().collect();
     let signed = signer.rpc("Encrypt", "JSON", &own);
     let body = signed.canonical();

@@ -1,35 +1,80 @@
-//! WHO IS CALLING: from a request's signature to a proven caller.
+//! WHO IS CALLING: from a request and its connection to a proven caller.
 //!
-//! Identity is proven, never claimed: the access key's secret is looked up in the [`Directory`], the signature computed
-//! again and compared in constant time. It decides nothing about permissions, keeps no state, and reads no clock.
+//! Identity is proven, never claimed: by a signature with a key that the [`Directory`] has, or with the temporary key of a
+//! role session whose token we made; by a client certificate; by the user id of the process at the other end of a Unix
+//! socket. Who proves two identities must prove the same one twice. It decides nothing about permissions, keeps no state
+//! but the [`ReplayMemory`], and reads no clock.
 
+mod certificate;
 mod directory;
+mod replay;
+mod rsa;
+mod session;
 mod signature;
+mod unidentified;
 
-use std::fmt;
+use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use directory::{AccessKey, Attachment, Directory, Member, SecretSource};
+pub use certificate::read_certificate;
+pub use directory::{
+    AccessKey, Attachment, Directory, KeyMaterial, Member, Role, SESSION_SECONDS_MIN, SecretSource, is_session_name,
+};
+pub use replay::{Once, ReplayMemory, Replayed};
+pub use rsa::RsaPublicKey;
+pub use session::{SESSION_NONCE_BYTES, Session, SessionCredentials, SessionKey};
 pub use signature::{AcsParts, Signer, acs_signature, payload_hash, rpc_signature};
+pub use unidentified::Unidentified;
 
-use crate::kms::{ErrorCode, KmsError, KmsRequest, RawRequest, Scheme};
-use crate::policy::Principal;
+use crate::kms::{Algorithm, KmsRequest, Origin, RawRequest, Version};
+use crate::policy::{Identity, Principal};
 
 /// How far a request's time may be from ours, either way ("Specified time stamp or date value is expired": 15 minutes).
 pub const CLOCK_WINDOW: SignedDuration = SignedDuration::from_mins(15);
 
+/// By what callers are known.
+#[derive(Clone, Copy)]
+pub struct Authority<'s> {
+    /// Who there is.
+    pub directory: &'s Directory,
+    /// What the tokens of role sessions are made with; `None` if there are no sessions.
+    pub sessions: Option<&'s SessionKey>,
+    /// The operator's choices.
+    pub rules: &'s IdentityRules,
+}
+
+/// The operator's choices about what proves an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRules {
+    /// The algorithms of signatures that are taken.
+    pub algorithms: Vec<Algorithm>,
+    /// Whether signatures are left to the KMS behind us: the AccessKey ID alone says who calls. Only for a KMS that
+    /// verifies them.
+    pub trust_upstream: bool,
+}
+
+impl Default for IdentityRules {
+    fn default() -> Self {
+        Self { algorithms: Algorithm::ALL.to_vec(), trust_upstream: false }
+    }
+}
+
 /// A caller whose identity is proven.
 #[derive(Clone)]
-pub struct Caller<'d> {
+pub struct Caller<'a> {
     /// Who it is.
-    pub principal: &'d Principal,
-    /// Where it stands in the directory, to find its policies.
+    pub principal: Cow<'a, Principal>,
+    /// Where it stands in the directory, to find its policies. For a session this is its role.
     pub member: usize,
-    /// The access key that proved it.
-    pub access_key_id: &'d str,
+    /// The access key that proved it, if one did.
+    pub access_key_id: Option<&'a str>,
     /// How it was proven.
     pub proof: Proof,
+    /// The text of the policy that narrows its session.
+    pub session_policy: Option<String>,
+    /// What makes its request another one than all others, if it is signed.
+    pub once: Option<Once>,
 }
 
 /// How an identity was proven.
@@ -39,6 +84,16 @@ pub enum Proof {
     SignatureV1,
     /// A V3 signature.
     SignatureV3,
+    /// A V4 signature.
+    SignatureV4,
+    /// A signature with a client key.
+    ClientKey,
+    /// A client certificate.
+    Certificate,
+    /// The user id of the process at the other end of a Unix socket.
+    UnixPeer,
+    /// Nothing here: the KMS behind us verifies the signature.
+    Upstream,
 }
 
 impl Proof {
@@ -47,71 +102,21 @@ impl Proof {
         match self {
             Self::SignatureV1 => "signature_v1",
             Self::SignatureV3 => "signature_v3",
-        }
-    }
-}
-
-/// Why nobody could be identified. The string to sign goes back to the client, who sent its contents, and nowhere else.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Unidentified {
-    /// The access key id is in no record.
-    UnknownAccessKey,
-    /// The access key is switched off.
-    InactiveAccessKey,
-    /// A session token came along with a long-lived access key.
-    TokenForLongLivedKey,
-    /// There is no time of signing.
-    TimestampMissing,
-    /// The time of signing is not `YYYY-MM-DDThh:mm:ssZ`.
-    TimestampMalformed,
-    /// The time of signing is too far from now.
-    TimestampExpired,
-    /// The body is not the one that was signed.
-    BodyChanged,
-    /// The signature is another than the secret would have made of this string.
-    SignatureMismatch {
-        /// What was signed, as we see it.
-        string_to_sign: String,
-    },
-}
-
-impl Unidentified {
-    /// The reason in one word, for metrics and the audit trail.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::UnknownAccessKey => "unknown_access_key",
-            Self::InactiveAccessKey => "inactive_access_key",
-            Self::TokenForLongLivedKey => "token_mismatch",
-            Self::TimestampMissing | Self::TimestampMalformed => "malformed_timestamp",
-            Self::TimestampExpired => "expired_timestamp",
-            Self::BodyChanged => "body_mismatch",
-            Self::SignatureMismatch { .. } => "signature_mismatch",
+            Self::SignatureV4 => "signature_v4",
+            Self::ClientKey => "client_key",
+            Self::Certificate => "certificate",
+            Self::UnixPeer => "unix_peer",
+            Self::Upstream => "upstream",
         }
     }
 
-    /// What the client is told.
-    pub fn error(&self) -> KmsError {
-        let code = match self {
-            Self::UnknownAccessKey => ErrorCode::InvalidAccessKeyId,
-            Self::InactiveAccessKey => ErrorCode::AccessKeyNotEnabled,
-            Self::TokenForLongLivedKey => ErrorCode::InvalidSecurityTokenMismatch,
-            Self::TimestampMissing => ErrorCode::IllegalTimestamp,
-            Self::TimestampMalformed => ErrorCode::InvalidTimeStampFormat,
-            Self::TimestampExpired => ErrorCode::InvalidTimeStampExpired,
-            Self::BodyChanged => return KmsError::invalid_parameter("x-acs-content-sha256"),
-            Self::SignatureMismatch { string_to_sign } => {
-                let code = ErrorCode::SignatureDoesNotMatch;
-                return KmsError::new(code, format!("{}{string_to_sign}", code.message()));
-            }
-        };
-        code.into()
-    }
-}
-
-/// The reason only: a string to sign holds plaintexts.
-impl fmt::Debug for Unidentified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())
+    fn of(algorithm: Algorithm) -> Self {
+        match algorithm.version() {
+            Version::V1 => Self::SignatureV1,
+            Version::V3 => Self::SignatureV3,
+            Version::V4 => Self::SignatureV4,
+            Version::ClientKey => Self::ClientKey,
+        }
     }
 }
 
@@ -120,63 +125,138 @@ impl fmt::Debug for Unidentified {
 /// # Errors
 /// The first reason why its identity is not proven. The time is checked before the signature, so that an old request
 /// costs nothing.
-pub fn identify<'d>(
-    directory: &'d Directory,
+pub fn identify<'a>(
+    authority: &Authority<'a>,
     raw: &RawRequest<'_>,
-    request: &KmsRequest,
+    request: &'a KmsRequest,
     now: Timestamp,
-) -> Result<Caller<'d>, Unidentified> {
-    let scheme = &request.scheme;
-    let (id, key) = directory.access_key(scheme.access_key_id()).ok_or(Unidentified::UnknownAccessKey)?;
-    if !key.active {
-        return Err(Unidentified::InactiveAccessKey);
-    }
-    if scheme.security_token().is_some() {
-        return Err(Unidentified::TokenForLongLivedKey);
-    }
-    check_time(scheme.timestamp(), now)?;
-    signature::verify(scheme, raw, &key.secret)?;
-    let member = directory.member(key.member).ok_or(Unidentified::UnknownAccessKey)?;
-    let proof = match scheme {
-        Scheme::Rpc(_) => Proof::SignatureV1,
-        Scheme::Acs(_) => Proof::SignatureV3,
+) -> Result<Caller<'a>, Unidentified> {
+    let by_connection = by_connection(authority.directory, raw.origin, now)?;
+    let Some(algorithm) = request.scheme.algorithm() else {
+        return by_connection.ok_or(Unidentified::Unsigned);
     };
-    Ok(Caller { principal: &member.principal, member: key.member, access_key_id: id, proof })
+    let by_signature = by_signature(authority, raw, request, algorithm, now)?;
+    match by_connection {
+        // A session is another name for its role's certificate.
+        Some(other) if other.member != by_signature.member => Err(Unidentified::TwoIdentities),
+        _ => Ok(by_signature),
+    }
+}
+
+/// Who is at the other end of the connection, if that alone proves somebody.
+fn by_connection<'a>(
+    directory: &'a Directory,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Option<Caller<'a>>, Unidentified> {
+    let certified = match &origin.certificate {
+        Some(certificate) if now >= certificate.expires => return Err(Unidentified::CertificateExpired),
+        Some(certificate) => {
+            let holder = directory.holder_of(certificate).map_err(|_| Unidentified::TwoIdentities)?;
+            holder.map(|holder| (holder, Proof::Certificate))
+        }
+        None => None,
+    };
+    let known = certified.or_else(|| Some((directory.unix_user(origin.uid?)?, Proof::UnixPeer)));
+    Ok(known.map(|(holder, proof)| Caller {
+        principal: Cow::Borrowed(&holder.principal),
+        member: holder.member,
+        access_key_id: None,
+        proof,
+        session_policy: None,
+        once: None,
+    }))
+}
+
+fn by_signature<'a>(
+    authority: &Authority<'a>,
+    raw: &RawRequest<'_>,
+    request: &'a KmsRequest,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<Caller<'a>, Unidentified> {
+    let scheme = &request.scheme;
+    if !authority.rules.algorithms.contains(&algorithm) {
+        return Err(Unidentified::AlgorithmNotAccepted(algorithm));
+    }
+    let access_key_id = scheme.access_key_id().unwrap_or_default();
+    let holder = match scheme.security_token() {
+        None => Holder::of_access_key(authority.directory, access_key_id)?,
+        Some(token) => Holder::of_session(authority, access_key_id, token, now)?,
+    };
+    let signed = check_time(scheme.timestamp(), now)?;
+    let verified_upstream = authority.rules.trust_upstream;
+    if !verified_upstream {
+        signature::verify(scheme, raw, &holder.key)?;
+    }
+    Ok(Caller {
+        principal: holder.principal,
+        member: holder.member,
+        access_key_id: Some(access_key_id),
+        proof: if verified_upstream { Proof::Upstream } else { Proof::of(algorithm) },
+        session_policy: holder.session_policy,
+        once: Some(Once { access_key_id: access_key_id.to_owned(), nonce: scheme.once().to_owned(), signed }),
+    })
+}
+
+/// Who an access key belongs to, and what verifies its signatures.
+struct Holder<'a> {
+    principal: Cow<'a, Principal>,
+    member: usize,
+    key: Cow<'a, KeyMaterial>,
+    session_policy: Option<String>,
+}
+
+impl<'a> Holder<'a> {
+    fn of_access_key(directory: &'a Directory, id: &str) -> Result<Self, Unidentified> {
+        let Some((_, access_key)) = directory.access_key(id) else {
+            let is_session = id.starts_with("STS.");
+            return Err(if is_session { Unidentified::TokenMissing } else { Unidentified::UnknownAccessKey });
+        };
+        if !access_key.active {
+            return Err(Unidentified::InactiveAccessKey);
+        }
+        let member = directory.member(access_key.member).ok_or(Unidentified::UnknownAccessKey)?;
+        Ok(Self {
+            principal: Cow::Borrowed(&member.principal),
+            member: access_key.member,
+            key: Cow::Borrowed(&access_key.key),
+            session_policy: None,
+        })
+    }
+
+    fn of_session(authority: &Authority<'a>, id: &str, token: &str, now: Timestamp) -> Result<Self, Unidentified> {
+        if authority.directory.access_key(id).is_some() {
+            return Err(Unidentified::TokenMismatch);
+        }
+        let sessions = authority.sessions.ok_or(Unidentified::TokenMalformed)?;
+        let (session, credentials) = sessions.open(token).map_err(|_| Unidentified::TokenMalformed)?;
+        if credentials.access_key_id != id {
+            return Err(Unidentified::TokenMismatch);
+        }
+        if now >= session.expires {
+            return Err(Unidentified::TokenExpired);
+        }
+        let (member, _) = authority.directory.role(&session.account, &session.role).ok_or(Unidentified::RoleIsGone)?;
+        let identity = Identity::Session { role: session.role.into(), session: session.name.into() };
+        Ok(Self {
+            principal: Cow::Owned(Principal { account: session.account.into(), identity }),
+            member,
+            key: Cow::Owned(KeyMaterial::Secret(credentials.secret)),
+            session_policy: session.policy,
+        })
+    }
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`, with milliseconds where `@alicloud/kms-sdk` sends them.
-fn check_time(timestamp: &str, now: Timestamp) -> Result<(), Unidentified> {
+fn check_time(timestamp: &str, now: Timestamp) -> Result<Timestamp, Unidentified> {
     if timestamp.is_empty() {
         return Err(Unidentified::TimestampMissing);
     }
     let legal = matches!(timestamp.len(), 20 | 24) && timestamp.ends_with('Z') && timestamp.get(10..11) == Some("T");
     let time: Timestamp = timestamp.parse().ok().filter(|_| legal).ok_or(Unidentified::TimestampMalformed)?;
-    if now.duration_since(time).abs() > CLOCK_WINDOW { Err(Unidentified::TimestampExpired) } else { Ok(()) }
+    if now.duration_since(time).abs() > CLOCK_WINDOW { Err(Unidentified::TimestampExpired) } else { Ok(time) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_signing_must_be_near() {
-        let now: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
-        for (timestamp, expected) in [
-            ("2026-01-02T03:00:00Z", Ok(())),
-            ("2026-01-02T03:00:00.123Z", Ok(())),
-            ("2026-01-02T03:15:00Z", Ok(())),
-            ("2026-01-02T02:45:00Z", Ok(())),
-            ("2026-01-02T03:15:01Z", Err(Unidentified::TimestampExpired)),
-            ("2026-01-02T02:44:59Z", Err(Unidentified::TimestampExpired)),
-            ("9999-01-02T02:44:59Z", Err(Unidentified::TimestampExpired)),
-            ("", Err(Unidentified::TimestampMissing)),
-            ("2026-01-02 03:00:00Z", Err(Unidentified::TimestampMalformed)),
-            ("2026-01-02T03:00:00+00:00", Err(Unidentified::TimestampMalformed)),
-            ("2026-01-02T03:00:00", Err(Unidentified::TimestampMalformed)),
-            ("2026-02-30T03:00:00Z", Err(Unidentified::TimestampMalformed)),
-            ("Fri, 02 Jan 2026 03:00", Err(Unidentified::TimestampMalformed)),
-        ] {
-            assert_eq!(check_time(timestamp, now), expected, "{timestamp}");
-        }
-    }
-}
+mod tests;

@@ -1,53 +1,93 @@
-//! The signatures of KMS clients: what is signed, and with what.
+//! Signatures: what is signed, with what, and whether it fits.
 //!
-//! V1 (`SignatureVersion=1.0`): HMAC-SHA1 with the secret and `&` over the method and all parameters. V3
-//! (`ACS3-HMAC-SHA256`): HMAC-SHA256 with the secret over a hash of method, path, query, signed headers and body.
-//! Everything is computed from decoded values, because clients encode in different ways and sign in one.
+//! V1 (`SignatureVersion=1.0`) signs the method and all parameters. V3 (`ACS3-…`) signs a hash of method, path, query,
+//! signed headers and body; V4 (`ACS4-…`) the same with a key derived for one day. A client key signs query and five
+//! headers. Everything is computed from decoded values, because clients encode in different ways and sign in one.
 
 use data_encoding::{BASE64, HEXLOWER};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::digest::Digest;
+use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
+use sm3::Sm3;
+use zeroize::Zeroizing;
 
 use super::Unidentified;
-use crate::kms::{API_VERSION, Params, RawRequest, Scheme, percent_encode};
+use super::directory::KeyMaterial;
+use crate::kms::{
+    AcsSignature, Algorithm, Api, ClientKeySignature, CredentialScope, Hash, KeyKind, Params, RawRequest, Scheme,
+    Version, percent_encode,
+};
 
-/// Verifies that the holder of `secret` signed this request.
+/// Verifies that the holder of `key` signed this request.
 ///
 /// # Errors
-/// The signature does not fit, or the body is not the one it was made for.
-pub(super) fn verify(scheme: &Scheme, raw: &RawRequest<'_>, secret: &SecretString) -> Result<(), Unidentified> {
-    let (string_to_sign, fits) = match scheme {
+/// The signature does not fit, the key is of another kind, or the body is not the one that was signed.
+pub(super) fn verify(scheme: &Scheme, raw: &RawRequest<'_>, key: &KeyMaterial) -> Result<(), Unidentified> {
+    let (algorithm, scope, string_to_sign, claimed) = match scheme {
         Scheme::Rpc(signature) => {
             let string_to_sign = rpc_string_to_sign(raw.method, &signature.signed);
-            let claimed = BASE64.decode(signature.signature.as_bytes()).unwrap_or_default();
-            let fits = rpc_mac(secret, &string_to_sign).verify_slice(&claimed).is_ok();
-            (string_to_sign, fits)
+            (signature.algorithm, None, string_to_sign, base64(&signature.signature))
         }
         Scheme::Acs(signature) => {
-            if payload_hash(raw.body) != signature.payload_hash {
-                return Err(Unidentified::BodyChanged);
-            }
-            let string_to_sign = AcsParts {
-                method: raw.method,
-                canonical_query: &signature.query.canonical(),
-                canonical_headers: &signature.canonical_headers,
-                signed_headers: &signature.signed_headers,
-                payload_hash: &signature.payload_hash,
-            }
-            .string_to_sign();
+            let string_to_sign = acs_string_to_sign(signature, raw)?;
             let claimed = HEXLOWER.decode(signature.signature.as_bytes()).unwrap_or_default();
-            let fits = acs_mac(secret, &string_to_sign).verify_slice(&claimed).is_ok();
-            (string_to_sign, fits)
+            (signature.algorithm, signature.credential_scope.as_ref(), string_to_sign, claimed)
         }
+        Scheme::ClientKey(signature) => {
+            let string_to_sign = client_key_string_to_sign(signature, raw)?;
+            (Algorithm::CLIENT_KEY, None, string_to_sign, base64(&signature.signature))
+        }
+        Scheme::Unsigned => return Err(Unidentified::Unsigned),
+    };
+    let fits = match (key, algorithm.key()) {
+        (KeyMaterial::Secret(secret), KeyKind::Secret) => {
+            hmac_fits(algorithm, scope, secret, &string_to_sign, &claimed)
+        }
+        (KeyMaterial::Rsa(key), KeyKind::Rsa) => key.verifies(string_to_sign.as_bytes(), &claimed),
+        _ => return Err(Unidentified::KeyOfAnotherKind),
     };
     if fits { Ok(()) } else { Err(Unidentified::SignatureMismatch { string_to_sign }) }
 }
 
+fn base64(text: &str) -> Vec<u8> {
+    BASE64.decode(text.as_bytes()).unwrap_or_default()
+}
+
+/// Compared in constant time.
+fn hmac_fits(
+    algorithm: Algorithm,
+    scope: Option<&CredentialScope>,
+    secret: &SecretString,
+    text: &str,
+    claimed: &[u8],
+) -> bool {
+    let key = signing_key(algorithm, scope, secret);
+    match algorithm.hash() {
+        Hash::Sha1 => mac::<Sha1>(&key, text).verify_slice(claimed).is_ok(),
+        Hash::Sha256 => mac::<Sha256>(&key, text).verify_slice(claimed).is_ok(),
+        Hash::Sm3 => mac::<Sm3>(&key, text).verify_slice(claimed).is_ok(),
+    }
+}
+
+/// What the HMAC is keyed with: V1 adds `&`, V3 takes the secret as it is, V4 derives a key for the scope.
+fn signing_key(algorithm: Algorithm, scope: Option<&CredentialScope>, secret: &SecretString) -> Zeroizing<Vec<u8>> {
+    let secret = secret.expose_secret().as_bytes();
+    let parts = scope.into_iter().flat_map(CredentialScope::parts);
+    match algorithm.version() {
+        Version::V1 => Zeroizing::new([secret, b"&"].concat()),
+        Version::V3 | Version::ClientKey => Zeroizing::new(secret.to_vec()),
+        Version::V4 => parts.fold(Zeroizing::new([b"aliyun_v4", secret].concat()), |key, part| {
+            Zeroizing::new(hmac(algorithm.hash(), &key, part))
+        }),
+    }
+}
+
 /// The V1 signature of a request with these parameters (all of them, without `Signature`): Base64.
 pub fn rpc_signature(secret: &SecretString, method: &str, params: &Params) -> String {
-    BASE64.encode(&rpc_mac(secret, &rpc_string_to_sign(method, params)).finalize().into_bytes())
+    let key = signing_key(Algorithm::HMAC_SHA1, None, secret);
+    BASE64.encode(&hmac(Hash::Sha1, &key, &rpc_string_to_sign(method, params)))
 }
 
 /// Who signs a request, and what makes its signature another one than the last.
@@ -56,6 +96,8 @@ pub struct Signer<'a> {
     pub access_key_id: &'a str,
     /// The AccessKey Secret.
     pub secret: &'a SecretString,
+    /// The token of a role session.
+    pub security_token: Option<&'a str>,
     /// When it is signed: `YYYY-MM-DDThh:mm:ssZ`.
     pub timestamp: &'a str,
     /// Used once.
@@ -67,35 +109,74 @@ impl Signer<'_> {
     pub fn rpc(&self, operation: &str, format: &str, own: &Params) -> Params {
         let public = [
             ("Action", operation),
-            ("Version", API_VERSION),
+            ("Version", Api::having(operation).version()),
             ("Format", format),
             ("AccessKeyId", self.access_key_id),
-            ("SignatureMethod", "HMAC-SHA1"),
+            ("SignatureMethod", Algorithm::HMAC_SHA1.name()),
             ("SignatureVersion", "1.0"),
             ("SignatureNonce", self.nonce),
             ("Timestamp", self.timestamp),
         ];
-        let all: Params = own.iter().chain(public).collect();
+        let token = self.security_token.map(|token| ("SecurityToken", token));
+        let all: Params = own.iter().chain(public).chain(token).collect();
         let signature = rpc_signature(self.secret, "POST", &all);
         all.iter().chain([("Signature", signature.as_str())]).collect()
     }
 }
 
-/// The V3 signature of a request made of these parts: lower-case hex.
-pub fn acs_signature(secret: &SecretString, parts: &AcsParts<'_>) -> String {
-    HEXLOWER.encode(&acs_mac(secret, &parts.string_to_sign()).finalize().into_bytes())
+/// The signature in `Authorization` of a request made of these parts, with an AccessKey: lower-case hex. V4 has a scope.
+pub fn acs_signature(
+    algorithm: Algorithm,
+    scope: Option<&CredentialScope>,
+    secret: &SecretString,
+    parts: &AcsParts<'_>,
+) -> String {
+    let key = signing_key(algorithm, scope, secret);
+    HEXLOWER.encode(&hmac(algorithm.hash(), &key, &parts.string_to_sign(algorithm)))
 }
 
-/// The lower-case hex SHA-256 of a body, which V3 signs.
-pub fn payload_hash(body: &[u8]) -> String {
-    HEXLOWER.encode(&Sha256::digest(body))
+/// The lower-case hex hash of a body, which V3 and V4 sign.
+pub fn payload_hash(algorithm: Algorithm, body: &[u8]) -> String {
+    digest(algorithm.hash(), body)
 }
 
 fn rpc_string_to_sign(method: &str, params: &Params) -> String {
     format!("{method}&%2F&{}", percent_encode(&params.canonical()))
 }
 
-/// What a V3 signature covers.
+fn acs_string_to_sign(signature: &AcsSignature, raw: &RawRequest<'_>) -> Result<String, Unidentified> {
+    if payload_hash(signature.algorithm, raw.body) != signature.payload_hash {
+        return Err(Unidentified::BodyChanged);
+    }
+    // The key is good for one day only, which is the day of signing.
+    if signature.credential_scope.as_ref().is_some_and(|scope| scope.date != day_of(&signature.timestamp)) {
+        return Err(Unidentified::AnotherDay);
+    }
+    let parts = AcsParts {
+        method: raw.method,
+        canonical_query: &signature.query.canonical(),
+        canonical_headers: &signature.canonical_headers,
+        signed_headers: &signature.signed_headers,
+        payload_hash: &signature.payload_hash,
+    };
+    Ok(parts.string_to_sign(signature.algorithm))
+}
+
+/// `2026-01-02T03:04:05Z` → `20260102`
+fn day_of(timestamp: &str) -> String {
+    timestamp.chars().take(10).filter(|c| *c != '-').collect()
+}
+
+/// The body is empty, and so must be the hash that is stated of it.
+fn client_key_string_to_sign(signature: &ClientKeySignature, raw: &RawRequest<'_>) -> Result<String, Unidentified> {
+    let stated = raw.headers.get("x-acs-content-sha256");
+    if stated.is_some_and(|stated| stated.as_bytes() != digest(Hash::Sha256, raw.body).as_bytes()) {
+        return Err(Unidentified::BodyChanged);
+    }
+    Ok(signature.signed.canonical())
+}
+
+/// What a V3 or V4 signature covers.
 pub struct AcsParts<'a> {
     /// The method; the path is always `/`.
     pub method: &'a str,
@@ -110,69 +191,36 @@ pub struct AcsParts<'a> {
 }
 
 impl AcsParts<'_> {
-    fn string_to_sign(&self) -> String {
+    fn string_to_sign(&self, algorithm: Algorithm) -> String {
         let Self { method, canonical_query, canonical_headers, signed_headers, payload_hash } = self;
         let canonical =
             format!("{method}\n/\n{canonical_query}\n{canonical_headers}\n{signed_headers}\n{payload_hash}");
-        format!("ACS3-HMAC-SHA256\n{}", HEXLOWER.encode(&Sha256::digest(canonical)))
+        format!("{}\n{}", algorithm.name(), digest(algorithm.hash(), canonical.as_bytes()))
+    }
+}
+
+fn digest(hash: Hash, bytes: &[u8]) -> String {
+    match hash {
+        Hash::Sha1 => HEXLOWER.encode(&Sha1::digest(bytes)),
+        Hash::Sha256 => HEXLOWER.encode(&Sha256::digest(bytes)),
+        Hash::Sm3 => HEXLOWER.encode(&Sm3::digest(bytes)),
+    }
+}
+
+fn hmac(hash: Hash, key: &[u8], text: &str) -> Vec<u8> {
+    match hash {
+        Hash::Sha1 => mac::<Sha1>(key, text).finalize().into_bytes().to_vec(),
+        Hash::Sha256 => mac::<Sha256>(key, text).finalize().into_bytes().to_vec(),
+        Hash::Sm3 => mac::<Sm3>(key, text).finalize().into_bytes().to_vec(),
     }
 }
 
 #[expect(clippy::expect_used, reason = "an HMAC takes a key of any length")]
-fn mac<M: Mac + KeyInit>(key: &[u8], text: &str) -> M {
-    let mut mac = <M as KeyInit>::new_from_slice(key).expect("an HMAC takes a key of any length");
+fn mac<H: EagerHash>(key: &[u8], text: &str) -> Hmac<H> {
+    let mut mac = <Hmac<H> as KeyInit>::new_from_slice(key).expect("an HMAC takes a key of any length");
     mac.update(text.as_bytes());
     mac
 }
 
-fn rpc_mac(secret: &SecretString, text: &str) -> Hmac<Sha1> {
-    let key = zeroize::Zeroizing::new(format!("{}&", secret.expose_secret()));
-    mac(key.as_bytes(), text)
-}
-
-fn acs_mac(secret: &SecretString, text: &str) -> Hmac<Sha256> {
-    mac(secret.expose_secret().as_bytes(), text)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The example of the KMS documentation ("Request signatures"); its masked tail was computed.
-    #[test]
-    fn v1_signs_like_the_documentation() {
-        let params: Params = [
-            ("AccessKeyId", "testid"),
-            ("Action", "CreateKey"),
-            ("Format", "json"),
-            ("SignatureMethod", "HMAC-SHA1"),
-            ("SignatureVersion", "1.0"),
-            ("Timestamp", "2016-03-28T03:13:08Z"),
-            ("Version", "2016-01-20"),
-        ]
-        .into_iter()
-        .collect();
-        assert_eq!(rpc_signature(&"testsecret".into(), "GET", &params), "41wk2SSX1GJh7fwnc5eqOfiJPFg=");
-    }
-
-    /// An example that the official V3 signer agrees with: query, form body, awkward characters.
-    #[test]
-    fn v3_signs_like_the_official_signer() {
-        let query: Params = [("SecretName", "app/db+1"), ("VersionId", "v 1")].into_iter().collect();
-        let hash = payload_hash(b"SecretData=p%40ss+w%2Brd%2A~");
-        let headers = format!(
-            "content-type:application/x-www-form-urlencoded\nhost:kms.cn-hangzhou.aliyuncs.com\n\
-             x-acs-action:CreateSecret\nx-acs-content-sha256:{hash}\nx-acs-date:2026-01-02T03:04:05Z\n\
-             x-acs-signature-nonce:00112233445566778899aabbccddeeff\nx-acs-version:2016-01-20\n"
-        );
-        let parts = AcsParts {
-            method: "POST",
-            canonical_query: &query.canonical(),
-            canonical_headers: &headers,
-            signed_headers: "content-type;host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version",
-            payload_hash: &hash,
-        };
-        let signature = acs_signature(&"example-secret-alice-0000000000".into(), &parts);
-        assert_eq!(signature, "6ee042cf99de13c62d3d579fb9739c2f7df56148637e0f52c7883fc160e1c48d");
-    }
-}
+mod tests;

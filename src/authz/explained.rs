@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::facts::Facts;
 use super::needs::{self, Permission};
-use super::{Judgement, Rejection, Snapshot, authorize, question};
+use super::{Judgement, Rejection, Snapshot, authorize, question, session_policy};
 use crate::authn::identify;
 use crate::kms::{KmsRequest, RawRequest};
 use crate::policy::{Explanation, explain};
@@ -32,10 +32,12 @@ fn explained<T>(
     mut read: impl FnMut(&Permission, &Explanation<'_>) -> T,
 ) -> Option<Vec<T>> {
     let request = KmsRequest::parse(raw).ok()?;
-    let caller = identify(&snapshot.directory, raw, &request, now).ok()?;
-    let needed = needs::permissions(snapshot, &request, caller.principal).ok()?;
-    let facts = Facts::new(&snapshot.rules, raw, &request, caller.principal, now).ok()?;
-    let explain_one =
-        |permission: &Permission| read(permission, &explain(&question(snapshot, &caller, &facts, permission)));
+    let caller = identify(&snapshot.authority(), raw, &request, now).ok()?;
+    let needed = needs::permissions(snapshot, &request, &caller.principal).ok()?;
+    let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now).ok()?;
+    let session_policy = session_policy(&caller).ok()?;
+    let explain_one = |permission: &Permission| {
+        read(permission, &explain(&question(snapshot, &caller, session_policy.as_ref(), &facts, permission)))
+    };
     Some(needed.iter().map(explain_one).collect())
 }

@@ -62,7 +62,7 @@ impl Facts {
         Ok(Self {
             source_ip: client_address(rules, raw)?,
             source_vpc: rules.source_vpc.clone(),
-            secure_transport: raw.secure,
+            secure_transport: raw.origin.secure,
             now,
             principal_arn: role_arn(caller),
             algorithm: algorithm(request.call.name(), &request.params),
@@ -128,7 +128,7 @@ fn role_arn(caller: &Principal) -> String {
 /// # Errors
 /// `InvalidParameter`: a trusted proxy says something unreadable. A client without an address could slip past a Deny.
 fn client_address(rules: &Rules, raw: &RawRequest<'_>) -> Result<Option<IpAddr>, KmsError> {
-    let Some(peer) = raw.peer else { return Ok(None) };
+    let Some(peer) = raw.origin.address else { return Ok(None) };
     let is_trusted = |address: &IpAddr| rules.trusted_proxies.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
     let values = raw.headers.get_all(FORWARDED_FOR).iter().rev();
@@ -152,6 +152,8 @@ fn address_of(hop: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
+
+    use crate::kms::Origin;
 
     use super::*;
 
@@ -184,8 +186,7 @@ mod tests {
                 target: "/",
                 headers: &headers,
                 body: b"",
-                peer: peer.parse().ok(),
-                secure: false,
+                origin: &Origin { address: peer.parse().ok(), ..Origin::default() },
             };
             let found = client_address(&rules, &raw).map(|address| address.unwrap().to_string());
             assert_eq!(found.ok().as_deref(), expected, "{peer} {forwarded:?}");

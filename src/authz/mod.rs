@@ -12,6 +12,7 @@ mod needs;
 mod rejection;
 mod snapshot;
 mod trail;
+mod trust;
 mod vocabulary;
 
 use jiff::Timestamp;
@@ -27,14 +28,16 @@ pub use vocabulary::{parse_policy, vocabulary};
 
 use facts::Facts;
 
-use crate::authn::{Caller, identify};
+use crate::authn::{Caller, Once, ReplayMemory, Unidentified, identify};
 use crate::kms::{KmsError, KmsRequest, RawRequest};
-use crate::policy::{Decision, Principal, Question, Refusal, decide};
+use crate::policy::{Decision, Kind, Policy, Principal, Question, Refusal, decide};
 
 /// What became of a request, and how.
 pub struct Judgement {
     /// What was found on the way.
     pub trail: Trail,
+    /// What makes the request another one than all others, where a signature proved who sent it.
+    pub once: Option<Once>,
     /// Whether it may be executed.
     pub verdict: Result<Permit, Rejection>,
 }
@@ -44,6 +47,7 @@ pub struct Judgement {
 pub struct Permit {
     request: KmsRequest,
     caller: Principal,
+    member: usize,
     targets: Vec<Target>,
 }
 
@@ -58,6 +62,11 @@ impl Permit {
         &self.caller
     }
 
+    /// Where the caller stands in the directory; of a session, its role.
+    pub fn member(&self) -> usize {
+        self.member
+    }
+
     /// What it acts on: the resources that were judged, resolved, in the order of the operation's needs. Whoever
     /// executes the request uses these and resolves nothing again, so an alias that is re-pointed meanwhile changes
     /// nothing.
@@ -69,36 +78,66 @@ impl Permit {
 /// Judges a request. Reads nothing but its arguments; the same arguments give the same answer.
 pub fn authorize(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp) -> Judgement {
     let mut trail = Trail::new(snapshot.generation);
-    let verdict = judge(snapshot, raw, now, &mut trail);
+    let mut once = None;
+    let verdict = judge(snapshot, raw, now, &mut trail, &mut once);
     trail.concluded(&verdict);
-    Judgement { trail, verdict }
+    Judgement { trail, once, verdict }
 }
 
-fn judge(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp, trail: &mut Trail) -> Result<Permit, Rejection> {
+impl Judgement {
+    /// Lets the request through once: its nonce is taken, whatever the policies say of it, and who sends it again is
+    /// refused.
+    pub fn once(mut self, memory: &mut ReplayMemory, now: Timestamp) -> Self {
+        if self.once.as_ref().is_some_and(|once| memory.take(once, now).is_err()) {
+            self.verdict = Err(Rejection::Unidentified(Unidentified::Replayed));
+            self.trail.replayed(&self.verdict);
+        }
+        self
+    }
+}
+
+fn judge(
+    snapshot: &Snapshot,
+    raw: &RawRequest<'_>,
+    now: Timestamp,
+    trail: &mut Trail,
+    once: &mut Option<Once>,
+) -> Result<Permit, Rejection> {
     let request = KmsRequest::parse(raw).map_err(Rejection::Malformed)?;
     trail.read(&request);
-    let caller = identify(&snapshot.directory, raw, &request, now).map_err(Rejection::Unidentified)?;
+    let mut caller = identify(&snapshot.authority(), raw, &request, now).map_err(Rejection::Unidentified)?;
     trail.identified(&caller);
+    *once = caller.once.take();
     check_region(snapshot, &request).map_err(Rejection::Malformed)?;
-    let needed = needs::permissions(snapshot, &request, caller.principal).map_err(Rejection::Malformed)?;
+    let needed = needs::permissions(snapshot, &request, &caller.principal).map_err(Rejection::Malformed)?;
     trail.needs(&needed);
-    let facts = Facts::new(&snapshot.rules, raw, &request, caller.principal, now).map_err(Rejection::Malformed)?;
+    let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now).map_err(Rejection::Malformed)?;
+    let session_policy = session_policy(&caller)?;
     for permission in &needed {
-        trail.granted(permit_one(snapshot, &caller, &facts, &request, permission)?);
+        trail.granted(permit_one(snapshot, &caller, session_policy.as_ref(), &facts, &request, permission)?);
+        trust::check(snapshot, &caller, permission)?;
     }
     let targets = needed.into_iter().map(|permission| permission.target).collect();
-    Ok(Permit { caller: caller.principal.clone(), targets, request })
+    Ok(Permit { caller: caller.principal.into_owned(), member: caller.member, targets, request })
+}
+
+/// The policy that narrows a session. It was checked when the session began.
+fn session_policy(caller: &Caller<'_>) -> Result<Option<Policy>, Rejection> {
+    let Some(text) = &caller.session_policy else { return Ok(None) };
+    let policy = parse_policy(Kind::Ram, "session policy", text);
+    policy.map(Some).map_err(|_| Rejection::Unidentified(Unidentified::TokenMalformed))
 }
 
 /// Judges one permission. The text names what grants it.
 fn permit_one(
     snapshot: &Snapshot,
     caller: &Caller<'_>,
+    session_policy: Option<&Policy>,
     facts: &Facts,
     request: &KmsRequest,
     permission: &Permission,
 ) -> Result<Option<String>, Rejection> {
-    match decide(&question(snapshot, caller, facts, permission)) {
+    match decide(&question(snapshot, caller, session_policy, facts, permission)) {
         Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
         Decision::Deny(refusal) => Err(denied(snapshot, caller, request, permission, &refusal)),
     }
@@ -108,16 +147,17 @@ fn permit_one(
 fn question<'a>(
     snapshot: &'a Snapshot,
     caller: &'a Caller<'_>,
+    session_policy: Option<&'a Policy>,
     facts: &'a Facts,
     permission: &'a Permission,
 ) -> Question<'a> {
     Question {
-        principal: caller.principal,
+        principal: &caller.principal,
         action: vocabulary().action(&permission.action),
         resource: &permission.resource.arn,
         owner: &permission.resource.owner,
         identity_policies: snapshot.policies.of_member(caller.member),
-        session_policy: None,
+        session_policy,
         resource_policy: permission.in_scope.then(|| snapshot.policies.of_target(&permission.target)).flatten(),
         context: facts.context(snapshot, &permission.target),
         account_principal: snapshot.rules.account_principal,
@@ -131,7 +171,7 @@ fn denied(
     permission: &Permission,
     refusal: &Refusal<'_>,
 ) -> Rejection {
-    Rejection::Denied(Box::new(Denial::new(&snapshot.rules, caller.principal, request, permission, refusal)))
+    Rejection::Denied(Box::new(Denial::new(&snapshot.rules, &caller.principal, request, permission, refusal)))
 }
 
 /// A client that believes to talk to another region would be answered about other keys than it means.

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use super::snapshot::Snapshot;
 use crate::kms::{
-    Address, AliasName, Authorization, Call, CiphertextBlob, KeyId, KeyRef, KmsError, KmsRequest, Need, On, Params,
-    Resource, Scope, SecretName, SecretRef,
+    Address, AliasName, Authorization, Call, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, Need, On,
+    Params, Resource, Scope, SecretName, SecretRef, parse_role_arn,
 };
 use crate::policy::{Identity, Principal};
 
@@ -50,6 +50,8 @@ pub enum Target {
     Secret(Owned<SecretName>),
     /// An alias.
     Alias(Owned<AliasName>),
+    /// A RAM role, by its name in lower case; whether it exists is for STS to say.
+    Role(Owned<String>),
     /// All of a kind, or nothing in particular.
     Unspecific,
 }
@@ -136,6 +138,7 @@ impl Resolver<'_> {
                 of_targets(vec![if self.either(key, secret)? == key { self.key(key)? } else { self.secret(secret)? }])
             }
             On::Batch => self.batch(),
+            On::Role(name) => Ok(vec![self.role(name)?]),
             On::Container(kind) => Ok(vec![(Resource::container(self.here, kind), Target::Unspecific)]),
             On::Anything => Ok(vec![(Resource::anything(self.here.account), Target::Unspecific)]),
         };
@@ -221,6 +224,15 @@ impl Resolver<'_> {
         Ok(key.map(|id| Target::Key(Owned::new(secret.address(), id.clone()))))
     }
 
+    /// The role's own account says whom it trusts; whether the caller may assume it is for the caller's account to say, as
+    /// if the role were its own.
+    fn role(&self, name: &str) -> Result<(Resource, Target), KmsError> {
+        let (account, role) = parse_role_arn(self.params.require(name)?).ok_or(ErrorCode::InvalidRoleArn)?;
+        let resource = Resource { arn: format!("acs:ram::{account}:role/{role}"), owner: self.here.account.to_owned() };
+        let owned = Owned::new(Address { account, ..self.here }, role.to_lowercase());
+        Ok((resource, Target::Role(owned)))
+    }
+
     /// `ResourceId.1`, `ResourceId.2`, … of the kind `ResourceType`.
     fn batch(&self) -> Result<Vec<(Resource, Target)>, KmsError> {
         let kind = match self.params.require("ResourceType")? {
@@ -246,7 +258,7 @@ impl Resolver<'_> {
             Target::Key(key) => Resource::key(key.address(), &key.name),
             Target::Secret(secret) => Resource::secret(secret.address(), &secret.name),
             Target::Alias(alias) | Target::UnknownAlias(alias) => Resource::alias(alias.address(), &alias.name),
-            Target::UnknownCiphertext | Target::Unspecific => Resource::anything(self.here.account),
+            Target::UnknownCiphertext | Target::Role(_) | Target::Unspecific => Resource::anything(self.here.account),
         }
     }
 }

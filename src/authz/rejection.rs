@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::needs::Permission;
 use super::snapshot::Rules;
 use crate::authn::Unidentified;
-use crate::kms::{ErrorCode, KmsError, KmsRequest};
+use crate::kms::{Api, ErrorCode, KmsError, KmsRequest};
 use crate::policy::{Half, Identity, PolicySource, Principal, Refusal, StatementRef};
 
 /// Why a request is not executed.
@@ -62,8 +62,10 @@ impl Denial {
         permission: &Permission,
         refusal: &Refusal<'_>,
     ) -> Self {
-        let mut error = KmsError::from(ErrorCode::NoPermission);
-        error.status = rules.no_permission_status.unwrap_or_else(|| documented_status(request.call.name()));
+        let mut error = KmsError::from(no_permission(request.api));
+        if request.api == Api::Kms {
+            error.status = rules.no_permission_status.unwrap_or_else(|| documented_status(request.call.name()));
+        }
         if rules.explain_denials {
             error.detail = Some(detail(caller, permission, refusal));
         }
@@ -74,6 +76,31 @@ impl Denial {
             resource: permission.resource.arn.clone(),
             statement: statement(refusal).map(ToString::to_string),
         }
+    }
+
+    /// A role does not trust the caller.
+    pub(super) fn of_trust(rules: &Rules, caller: &Principal, permission: &Permission, mut error: KmsError) -> Self {
+        if rules.explain_denials {
+            let reason = format!("{} does not trust {caller}: its `trust` names others.", permission.resource.arn);
+            let members =
+                [("NoPermissionType", "ImplicitDeny"), ("PolicyType", "AssumeRolePolicy"), ("Reason", &reason)];
+            let members = members.map(|(name, value)| (name.to_owned(), value.into()));
+            error.detail = Some(members.into_iter().collect());
+        }
+        Self {
+            error,
+            reason: "role_trust",
+            action: permission.action.to_string(),
+            resource: permission.resource.arn.clone(),
+            statement: None,
+        }
+    }
+}
+
+fn no_permission(api: Api) -> ErrorCode {
+    match api {
+        Api::Kms => ErrorCode::NoPermission,
+        Api::Sts => ErrorCode::StsNoPermission,
     }
 }
 

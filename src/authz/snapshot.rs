@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::index::ResourceIndex;
 use super::needs::Target;
-use crate::authn::Directory;
+use crate::authn::{Authority, Directory, IdentityRules, SessionKey};
 use crate::policy::{AccountPrincipal, Kind, Policy};
 
 /// Policies, directory and names as they were at one moment. A request is judged by one snapshot from start to end.
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// Who there is.
     pub directory: Arc<Directory>,
+    /// What the tokens of role sessions are made with; `None` where there are no sessions.
+    pub sessions: Option<Arc<SessionKey>>,
     /// What is allowed.
     pub policies: Arc<PolicyTable>,
     /// What names stand for.
@@ -30,6 +32,8 @@ pub struct Snapshot {
 pub struct Rules {
     /// The region that is served; bare names and containers are in it.
     pub region: String,
+    /// What proves an identity.
+    pub identity: IdentityRules,
     /// The VPC that requests come from, as `acs:SourceVpc`; `None` if they come from none.
     pub source_vpc: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -40,6 +44,13 @@ pub struct Rules {
     pub explain_denials: bool,
     /// The status of `Forbidden.NoPermission`; `None` for what each operation's page documents.
     pub no_permission_status: Option<u16>,
+}
+
+impl Snapshot {
+    /// By what callers are known.
+    pub fn authority(&self) -> Authority<'_> {
+        Authority { directory: &self.directory, sessions: self.sessions.as_deref(), rules: &self.rules.identity }
+    }
 }
 
 /// All policies, found by what they are attached to.

@@ -9,7 +9,7 @@ use http::HeaderMap;
 
 use super::*;
 use crate::authn::{Directory, rpc_signature};
-use crate::kms::{AliasName, CiphertextBlob, KeyId, Params, SecretName, percent_encode};
+use crate::kms::{AliasName, CiphertextBlob, KeyId, Origin, Params, SecretName, percent_encode};
 use crate::policy::{AccountPrincipal, Identity, Kind, Policy};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
@@ -46,6 +46,7 @@ impl House {
         Self(Snapshot {
             generation: 7,
             directory: Arc::new(directory),
+            sessions: None,
             policies: Arc::new(PolicyTable { members, ..PolicyTable::default() }),
             index,
             rules: Arc::new(Rules { region: "cn-hangzhou".to_owned(), ..Rules::default() }),
@@ -86,7 +87,7 @@ impl House {
         let target = signed(who, operation, params);
         let headers = HeaderMap::new();
         let raw =
-            RawRequest { method: "POST", target: &target, headers: &headers, body: b"", peer: None, secure: false };
+            RawRequest { method: "POST", target: &target, headers: &headers, body: b"", origin: Origin::unknown() };
         authorize(&self.0, &raw, NOW.parse().unwrap())
     }
 
@@ -265,8 +266,7 @@ fn to_list_regions_it_is_enough_to_be_somebody() {
         target: &target,
         headers: &HeaderMap::new(),
         body: b"",
-        peer: None,
-        secure: false,
+        origin: Origin::unknown(),
     };
     let judgement = authorize(&house.0, &raw, NOW.parse().unwrap());
     assert_eq!(judgement.trail.reason, Some("signature_mismatch"));

@@ -71,7 +71,7 @@ impl Trail {
     pub(super) fn read(&mut self, request: &KmsRequest) {
         self.operation = Some(bounded(request.call.name()));
         self.operation_is_known = matches!(request.call, Call::Known(_));
-        self.access_key_id = Some(bounded(request.scheme.access_key_id()));
+        self.access_key_id = request.scheme.access_key_id().map(bounded);
     }
 
     pub(super) fn identified(&mut self, caller: &Caller<'_>) {
@@ -86,6 +86,13 @@ impl Trail {
 
     pub(super) fn granted(&mut self, by: Option<String>) {
         self.statements.extend(by);
+    }
+
+    /// What was found stays; what it came to is another thing.
+    pub(super) fn replayed(&mut self, verdict: &Result<Permit, Rejection>) {
+        self.outcome = Outcome::Reject;
+        self.statements.clear();
+        self.concluded(verdict);
     }
 
     pub(super) fn concluded(&mut self, verdict: &Result<Permit, Rejection>) {

@@ -40,7 +40,7 @@ fn known_action(need: &Need) -> KnownAction {
         | On::KeyOfSecretUnlessSession(_) => (true, false),
         On::Secret(_) => (false, true),
         On::KeyOrSecret(..) | On::Batch => (true, true),
-        On::Alias(_) | On::Container(_) | On::Anything => (false, false),
+        On::Alias(_) | On::Container(_) | On::Role(_) | On::Anything => (false, false),
     };
     // The operation of that name, which need not be the one that needs it: PutSecretValue needs kms:GenerateDataKey.
     let is_of = |operation: &&Operation| need.action.strip_prefix("kms:") == Some(operation.name);

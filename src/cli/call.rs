@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::credentials::{self, AccessKey};
 use super::{Exit, SettingsFile, banner, now};
 use crate::authn::{AcsParts, Signer, acs_signature, payload_hash};
-use crate::kms::{API_VERSION, Params};
+use crate::kms::{Algorithm, Api, Params};
 use crate::settings::read_text;
 
 /// Where Keyward listens unless its settings say otherwise.
@@ -157,7 +157,10 @@ fn access_key(call: &Call) -> Result<AccessKey> {
     }
     let id = call.access_key_id.clone().or_else(credentials::id_in_environment);
     match (id, &call.access_key_secret) {
-        (Some(id), Some(secret)) => Ok(AccessKey { id, secret: SecretString::from(secret.as_str()) }),
+        (Some(id), Some(secret)) => {
+            let security_token = credentials::token_in_environment();
+            Ok(AccessKey { id, secret: SecretString::from(secret.as_str()), security_token })
+        }
         (Some(_), None) => bail!("the access key needs its secret: set ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
         _ => bail!("say who calls: --as NAME, --profile NAME, or --access-key-id ID"),
     }
@@ -179,7 +182,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment: &Moment) -> Signed {
     let body = params.canonical();
-    let hash = payload_hash(body.as_bytes());
+    let hash = payload_hash(Algorithm::ACS3_HMAC_SHA256, body.as_bytes());
+    let token = key.security_token.iter().map(|token| ("x-acs-security-token", token.clone()));
     let signed = [
         ("content-type", FORM.to_owned()),
         ("host", host.to_owned()),
@@ -187,10 +191,12 @@ fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment
         ("x-acs-content-sha256", hash.clone()),
         ("x-acs-date", moment.timestamp()),
         ("x-acs-signature-nonce", moment.nonce.clone()),
-        ("x-acs-version", API_VERSION.to_owned()),
+        ("x-acs-version", Api::having(operation).version().to_owned()),
     ];
+    let mut signed: Vec<(&str, String)> = signed.into_iter().chain(token).collect();
+    signed.sort();
     let canonical_headers: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-    let signed_headers = signed.each_ref().map(|(name, _)| *name).join(";");
+    let signed_headers = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
     let parts = AcsParts {
         method: "POST",
         canonical_query: "",
@@ -198,18 +204,18 @@ fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment
         signed_headers: &signed_headers,
         payload_hash: &hash,
     };
-    let signature = acs_signature(&key.secret, &parts);
+    let signature = acs_signature(Algorithm::ACS3_HMAC_SHA256, None, &key.secret, &parts);
     let authorization =
         format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={signed_headers},Signature={signature}", key.id);
-    let mut headers = Vec::from(signed);
-    headers.push(("authorization", authorization));
-    Signed { headers, body }
+    signed.push(("authorization", authorization));
+    Signed { headers: signed, body }
 }
 
 fn sign_v1(operation: &str, params: &Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> Signed {
     let format = if format == AnswerFormat::Xml { "XML" } else { "JSON" };
     let (access_key_id, secret, timestamp) = (key.id.as_str(), &key.secret, moment.timestamp());
-    let signer = Signer { access_key_id, secret, timestamp: &timestamp, nonce: &moment.nonce };
+    let security_token = key.security_token.as_deref();
+    let signer = Signer { access_key_id, secret, security_token, timestamp: &timestamp, nonce: &moment.nonce };
     let body = signer.rpc(operation, format, params).canonical();
     Signed { headers: vec![("content-type", FORM.to_owned())], body }
 }
@@ -234,16 +240,17 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authn::{Directory, identify};
-    use crate::kms::{Format, KmsRequest, RawRequest};
+    use crate::authn::{Authority, Directory, IdentityRules, identify};
+    use crate::kms::{Format, KmsRequest, Origin, RawRequest};
 
     #[test]
     fn what_is_signed_here_is_verified_there() {
-        let key = AccessKey { id: "K".into(), secret: "s".into() };
+        let key = AccessKey { id: "K".into(), secret: "s".into(), security_token: None };
         let moment = Moment { time: "2026-01-02T03:04:05Z".parse().unwrap(), nonce: "n".into() };
         let params = || -> Params { [("KeyId", "alias/a"), ("Plaintext", "a+/= *~é")].into_iter().collect() };
         let directory = "[accounts.1.users.alice]\naccess_keys = [{ id = 'K', secret = 's' }]";
         let directory = Directory::parse(directory, &|_| Err(String::new())).unwrap();
+        let authority = Authority { directory: &directory, sessions: None, rules: &IdentityRules::default() };
         for (signed, format) in [
             (sign_v3("Encrypt", &params(), &key, "127.0.0.1:7480", &moment), Format::Json),
             (sign_v1("Encrypt", &params(), &key, AnswerFormat::Json, &moment), Format::Json),
@@ -258,12 +265,11 @@ mod tests {
                 target: "/",
                 headers: &headers,
                 body: signed.body.as_bytes(),
-                peer: None,
-                secure: false,
+                origin: Origin::unknown(),
             };
             let request = KmsRequest::parse(&raw).unwrap();
             assert_eq!((request.call.name(), request.format, &request.params), ("Encrypt", format, &params()));
-            let caller = identify(&directory, &raw, &request, moment.time).unwrap();
+            let caller = identify(&authority, &raw, &request, moment.time).unwrap();
             assert_eq!(caller.principal.to_string(), "acs:ram::1:user/alice");
         }
     }

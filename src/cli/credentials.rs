@@ -18,6 +18,8 @@ pub struct AccessKey {
     pub id: String,
     /// Its secret.
     pub secret: SecretString,
+    /// The token that goes with it, if it is a session's.
+    pub security_token: Option<String>,
 }
 
 /// The first access key of the caller known as `name` in the directory that the settings name.
@@ -31,17 +33,22 @@ pub fn of_caller(name: &str, config: &Path) -> Result<AccessKey> {
     let settings = Settings::load(config).map_err(listed)?;
     let directory = read_directory(&settings.policies.identities).map_err(listed)?;
     let keys = directory.access_keys_of(name);
-    let Some((id, key)) = keys.first() else {
+    let Some((id, secret, holder)) = keys.first() else {
         bail!(
             "nobody known as `{name}` has an active access key in {}",
             crate::source::shown(&settings.policies.identities)
         );
     };
-    if let Some((_, other)) = keys.iter().find(|(_, other)| other.member != key.member) {
-        let arn = directory.member(other.member).map(|member| member.principal.to_string()).unwrap_or_default();
+    if let Some((.., other)) = keys.iter().find(|(.., other)| other.principal != holder.principal) {
+        let arn = &other.principal;
         bail!("`{name}` is known in several accounts; write ACCOUNT/{name}, or a whole ARN such as {arn}");
     }
-    Ok(AccessKey { id: (*id).to_owned(), secret: key.secret.clone() })
+    Ok(AccessKey { id: (*id).to_owned(), secret: (*secret).clone(), security_token: None })
+}
+
+/// The token of the session that the environment names, as the official SDKs read it.
+pub fn token_in_environment() -> Option<String> {
+    std::env::var("ALIBABA_CLOUD_SECURITY_TOKEN").ok().filter(|token| !token.is_empty())
 }
 
 /// The id of the access key that the environment names, as the official SDKs read it.
@@ -69,7 +76,7 @@ struct CliProfile {
 /// The access key of a profile of Alibaba Cloud's command line.
 ///
 /// # Errors
-/// There is no such profile, or it holds no long-lived access key.
+/// There is no such profile, or it holds no access key.
 pub fn of_profile(name: &str) -> Result<AccessKey> {
     let home = std::env::var("HOME").context("HOME is not set, so ~/.aliyun/config.json cannot be found")?;
     let path = PathBuf::from(home).join(".aliyun/config.json");
@@ -83,11 +90,12 @@ fn profile_in(text: &str, name: &str) -> Result<AccessKey> {
         let known: Vec<&str> = config.profiles.iter().map(|profile| profile.name.as_str()).collect();
         bail!("there is no profile `{name}`; there are: {}", known.join(", "));
     };
-    if profile.access_key_id.is_empty() || profile.access_key_secret.is_empty() || !profile.sts_token.is_empty() {
-        bail!("profile `{name}` holds no long-lived access key");
+    if profile.access_key_id.is_empty() || profile.access_key_secret.is_empty() {
+        bail!("profile `{name}` holds no access key");
     }
     let secret = profile.access_key_secret.clone().into();
-    Ok(AccessKey { id: profile.access_key_id.clone(), secret })
+    let security_token = Some(profile.sts_token.clone()).filter(|token| !token.is_empty());
+    Ok(AccessKey { id: profile.access_key_id.clone(), secret, security_token })
 }
 
 #[cfg(test)]
@@ -97,9 +105,11 @@ mod tests {
     #[test]
     fn profiles_give_their_access_key() {
         let text = r#"{"current":"a","profiles":[{"name":"a","mode":"AK","access_key_id":"I","access_key_secret":"S"},
-            {"name":"b","mode":"StsToken","access_key_id":"I","access_key_secret":"S","sts_token":"T"}]}"#;
+            {"name":"b","mode":"StsToken","access_key_id":"I","access_key_secret":"S","sts_token":"T"},
+            {"name":"c","mode":"EcsRamRole"}]}"#;
         assert_eq!(profile_in(text, "a").unwrap().id, "I");
-        assert!(profile_in(text, "b").err().unwrap().to_string().contains("no long-lived access key"));
-        assert!(profile_in(text, "c").err().unwrap().to_string().contains("there are: a, b"));
+        assert_eq!(profile_in(text, "b").unwrap().security_token.as_deref(), Some("T"));
+        assert!(profile_in(text, "c").err().unwrap().to_string().contains("no access key"));
+        assert!(profile_in(text, "d").err().unwrap().to_string().contains("there are: a, b, c"));
     }
 }

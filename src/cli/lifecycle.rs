@@ -86,8 +86,7 @@ async fn serve(house: &House, listeners: Listeners) -> Result<(), String> {
     let drain = Arc::new(Drain::default());
     let (end, ending) = watch::channel(false);
     let (store, telemetry) = (house.store.clone(), house.telemetry.clone());
-    let api =
-        Api::new(store.clone(), house.kms.clone(), telemetry.clone(), house.settings.limits.clone(), drain.clone());
+    let api = Api::new(store.clone(), house.kms.clone(), telemetry.clone(), &house.settings, drain.clone());
     let admin = Admin::new(store, telemetry, drain.clone(), listeners.admin_address);
     start("api", api, listeners.api, listeners.api_address, &ending);
     start("admin", admin, listeners.admin, listeners.admin_address, &ending);

@@ -50,8 +50,23 @@ error_codes! {
     InvalidTimeStampFormat = "InvalidTimeStamp.Format", 400,
         "Specified time stamp or date value is not well formatted.";
     InvalidTimeStampExpired = "InvalidTimeStamp.Expired", 400, "Specified time stamp or date value is expired.";
+    SignatureNonceUsed = "SignatureNonceUsed", 400, "Specified signature nonce was used already.";
+    MissingSecurityToken = "MissingSecurityToken", 400, "SecurityToken is mandatory for this action.";
+    InvalidSecurityTokenExpired = "InvalidSecurityToken.Expired", 400, "Specified SecurityToken is expired.";
+    InvalidSecurityTokenMalformed = "InvalidSecurityToken.Malformed", 400, "Specified SecurityToken is malformed.";
     InvalidSecurityTokenMismatch = "InvalidSecurityToken.MismatchWithAccessKey", 400,
         "Specified SecurityToken mismatch with the AccessKey.";
+    InvalidRoleArn = "InvalidParameter.RoleArn", 400, "The parameter RoleArn is wrongly formed.";
+    InvalidRoleSessionName = "InvalidParameter.RoleSessionName", 400, "The parameter RoleSessionName is wrongly formed.";
+    InvalidDurationSeconds = "InvalidParameter.DurationSeconds", 400,
+        "The Min/Max value of DurationSeconds is 15min/1hr.";
+    InvalidPolicyGrammar = "InvalidParameter.PolicyGrammar", 400,
+        "The parameter Policy has not passed grammar check.";
+    InvalidPolicySize = "InvalidParameter.PolicySize", 400, "The size of the parameter Policy is too large.";
+    InvalidExternalId = "InvalidParameter.ExternalId", 400, "The parameter ExternalId is wrongly formed.";
+    StsNoPermission = "NoPermission", 403,
+        "You are not authorized to do this action. You should be authorized by RAM.";
+    RoleNotExist = "EntityNotExist.Role", 404, "The specified Role not exists .";
     NoSuchVersion = "NoSuchVersion", 400, "The specified version does not exist.";
     RejectedLimitExceeded = "Rejected.LimitExceeded", 400,
         "The request was rejected because user create resource limit was exceeded.";
@@ -96,6 +111,11 @@ impl KmsError {
     /// The error `code` with a message of its own.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, status: code.status(), message: message.into(), detail: None }
+    }
+
+    /// The error `code` with its documented message and, in brackets, why.
+    pub fn because(code: ErrorCode, why: impl std::fmt::Display) -> Self {
+        Self::new(code, format!("{} ({why})", code.message()))
     }
 
     /// 400 `InvalidParameter` that names the parameter.

@@ -161,6 +161,14 @@ impl Resource {
     }
 }
 
+/// The account and name of a role's ARN, `acs:ram::ACCOUNT:role/NAME`; the name has 1 to 64 characters (RAM CreateRole).
+pub fn parse_role_arn(text: &str) -> Option<(&str, &str)> {
+    let (account, name) = text.strip_prefix("acs:ram::")?.split_once(":role/")?;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let is_name = (1..=64).contains(&name.len()) && name.bytes().all(legal);
+    (is_account_id(account) && is_name).then_some((account, name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,16 @@
 //! embedded KMS, one function. Source: KMS "Resource types and actions" and the operations' own pages; actions that
 //! those pages do not list follow the general rule `kms:` + operation name.
 
-/// One operation of the KMS API.
+/// Whose operation it is. One endpoint serves both, told apart by their versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// Key Management Service.
+    Kms,
+    /// Security Token Service, as far as role sessions need it.
+    Sts,
+}
+
+/// One operation of an API.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Operation {
     /// Its name on the wire; case matters.
@@ -66,6 +75,8 @@ pub enum On {
     Batch,
     /// All keys, secrets, aliases or certificates of the account, as one: `key`, `secret`, `alias`, `certificate`.
     Container(&'static str),
+    /// The RAM role that this parameter names by its ARN. Whether the role trusts the caller is asked beside the policies.
+    Role(&'static str),
     /// Something whose ARN is not documented: only a policy for the resource `*` can speak about it.
     Anything,
 }
@@ -92,7 +103,7 @@ use Authorization::{Authenticated, Needs};
 use Effect::{Read, Write};
 use On::{
     Alias, Anything, Batch, Container, Key, KeyIfGiven, KeyInEither, KeyOfAlias, KeyOfCiphertext, KeyOfSecret,
-    KeyOfSecretUnlessSession, KeyOrCiphertext, KeyOrSecret, Secret,
+    KeyOfSecretUnlessSession, KeyOrCiphertext, KeyOrSecret, Role, Secret,
 };
 use Scope::{Ram, ResourcePolicy};
 
@@ -236,10 +247,55 @@ pub const OPERATIONS: &[Operation] = operations! {
     "CertificatePrivateKeyDecrypt" Read: ["CertificatePrivateKeyDecrypt" on Anything, Ram];
 };
 
+/// The operations of STS that are served. AssumeRole needs a RAM policy that allows it, and a role that trusts the caller.
+pub const STS_OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "AssumeRole",
+        authorization: Needs(&[Need { action: "sts:AssumeRole", on: Role("RoleArn"), scope: Ram }]),
+        effect: Read,
+    },
+    Operation { name: "GetCallerIdentity", authorization: Authenticated, effect: Read },
+];
+
+impl Api {
+    /// Both of them.
+    pub const ALL: &'static [Self] = &[Self::Kms, Self::Sts];
+
+    /// The only version of it that there is.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Kms => "2016-01-20",
+            Self::Sts => "2015-04-01",
+        }
+    }
+
+    /// The API that has this operation; what none has is asked of KMS.
+    pub fn having(operation: &str) -> Self {
+        let has = |api: &&Self| Operation::find(**api, operation).is_some();
+        Self::ALL.iter().find(has).copied().unwrap_or(Self::Kms)
+    }
+
+    /// Its name in the credential of a V4 signature.
+    pub fn product(self) -> &'static str {
+        match self {
+            Self::Kms => "Kms",
+            Self::Sts => "Sts",
+        }
+    }
+
+    /// Its table.
+    pub fn operations(self) -> &'static [Operation] {
+        match self {
+            Self::Kms => OPERATIONS,
+            Self::Sts => STS_OPERATIONS,
+        }
+    }
+}
+
 impl Operation {
     /// The operation of that name; case matters.
-    pub fn find(name: &str) -> Option<&'static Self> {
-        OPERATIONS.iter().find(|operation| operation.name == name)
+    pub fn find(api: Api, name: &str) -> Option<&'static Self> {
+        api.operations().iter().find(|operation| operation.name == name)
     }
 }
 
@@ -323,7 +379,7 @@ mod tests {
                     | KeyOfSecretUnlessSession(_) => fits(KEY_SCOPE, need.action),
                     Secret(_) => fits(SECRET_SCOPE, need.action),
                     KeyOrSecret(..) | Batch => fits(KEY_SCOPE, need.action),
-                    Alias(_) | Container(_) | Anything => false,
+                    Alias(_) | Container(_) | Role(_) | Anything => false,
                 };
                 assert_eq!(need.scope == ResourcePolicy, in_scope, "{} {need:?}", operation.name);
             }

@@ -5,14 +5,12 @@
 //! are no forms, actions and versions that contradict each other, claims about the connection. What is accepted is
 //! exactly what the official clients send.
 
-use std::net::IpAddr;
-
 use http::HeaderMap;
 
-use super::API_VERSION;
 use super::answer::Format;
 use super::error::{ErrorCode, KmsError};
-use super::operations::{Effect, OPERATIONS, Operation};
+use super::operations::{Api, Effect, Operation};
+use super::origin::Origin;
 use super::params::{CLAIMS, PUBLIC, Params};
 use super::scheme::Scheme;
 
@@ -27,10 +25,8 @@ pub struct RawRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The body, without its framing.
     pub body: &'a [u8],
-    /// Who is at the other end of the socket.
-    pub peer: Option<IpAddr>,
-    /// Whether that connection is TLS.
-    pub secure: bool,
+    /// What is known of the connection it came over.
+    pub origin: &'a Origin,
 }
 
 /// What is called.
@@ -63,6 +59,8 @@ impl Call {
 /// A request with its one meaning.
 #[derive(Debug, Clone)]
 pub struct KmsRequest {
+    /// Whose operation it is.
+    pub api: Api,
     /// What is called.
     pub call: Call,
     /// The operation's own parameters; public ones such as `Action` and `Timestamp` are not among them.
@@ -90,13 +88,15 @@ impl KmsRequest {
         let all = query.clone().merge(&form)?;
         all.refuse_look_alikes()?;
         refuse_claims(raw.headers, &all)?;
-        let scheme = Scheme::parse(raw.headers, &query, &form, !raw.body.is_empty())?;
-        let call = call_of(raw.headers, &all, &scheme)?;
-        check_version(raw.headers, &all)?;
+        let scheme = Scheme::parse(raw.headers, &query, &all, !raw.body.is_empty())?;
+        let name = action_of(raw.headers, &all, &scheme)?;
+        let api = api_of(raw.headers, &all, name)?;
+        let call = call_of(api, name)?;
         Ok(Self {
+            api,
             call,
             params: all.filtered(|name| !PUBLIC.contains(&name)),
-            region: all.get("RegionId").map(str::to_owned),
+            region: region_of(&all, &scheme, api)?,
             format: Format::requested(raw),
             scheme,
         })
@@ -198,54 +198,78 @@ fn refuse_claims(headers: &HeaderMap, params: &Params) -> Result<(), KmsError> {
 }
 
 /// In V1 the signed parameter `Action` counts, and the header, where there is one, may differ in the case of its first
-/// letter (as `@alicloud/pop-core` sends it). In V3 the header counts, and a parameter must be equal.
-fn call_of(headers: &HeaderMap, params: &Params, scheme: &Scheme) -> Result<Call, KmsError> {
+/// letter (as `@alicloud/pop-core` sends it). Everywhere else the header counts, and a parameter must be equal; what is
+/// not signed at all may say it in one of the two.
+fn action_of<'a>(headers: &'a HeaderMap, params: &'a Params, scheme: &Scheme) -> Result<&'a str, KmsError> {
     let contradiction = || KmsError::invalid_parameter_because("Action", "it contradicts the header x-acs-action");
-    let from_header = header(headers, "x-acs-action")?;
-    let name = match scheme {
+    let (parameter, from_header) = (params.get("Action"), header(headers, "x-acs-action")?);
+    match scheme {
         Scheme::Rpc(_) => {
-            let action = params.require("Action")?;
+            let action = parameter.ok_or_else(|| KmsError::missing_parameter("Action"))?;
             if from_header.is_some_and(|header| !same_but_for_first_case(header, action)) {
                 return Err(contradiction());
             }
-            action
+            Ok(action)
         }
-        Scheme::Acs(_) => {
-            let action = from_header.ok_or_else(|| KmsError::missing_parameter("x-acs-action"))?;
-            if params.get("Action").is_some_and(|parameter| parameter != action) {
+        Scheme::Acs(_) | Scheme::ClientKey(_) | Scheme::Unsigned => {
+            if from_header.is_some() && parameter.is_some_and(|parameter| Some(parameter) != from_header) {
                 return Err(contradiction());
             }
-            action
+            let unsigned = parameter.filter(|_| *scheme == Scheme::Unsigned);
+            from_header.or(unsigned).ok_or_else(|| KmsError::missing_parameter("x-acs-action"))
         }
-    };
-    if let Some(operation) = Operation::find(name) {
+    }
+}
+
+/// Every copy of the version must be the same one, and one must be there. An operation of another API's table is not
+/// found in this one's.
+fn api_of(headers: &HeaderMap, params: &Params, action: &str) -> Result<Api, KmsError> {
+    let copies = [params.get("Version"), header(headers, "x-acs-version")?];
+    let mut copies = copies.into_iter().flatten();
+    let Some(version) = copies.next() else { return Err(KmsError::missing_parameter("Version")) };
+    if copies.any(|copy| copy != version) {
+        return Err(ErrorCode::NoSuchVersion.into());
+    }
+    let api = Api::ALL.iter().copied().find(|api| api.version() == version);
+    let api = api.ok_or(ErrorCode::NoSuchVersion)?;
+    let is_of_another = |other: &&Api| **other != api && Operation::find(**other, action).is_some();
+    match Api::ALL.iter().find(is_of_another) {
+        Some(_) if Operation::find(api, action).is_none() => Err(ErrorCode::NoSuchVersion.into()),
+        _ => Ok(api),
+    }
+}
+
+fn call_of(api: Api, name: &str) -> Result<Call, KmsError> {
+    if let Some(operation) = Operation::find(api, name) {
         return Ok(Call::Known(operation));
     }
     // A known name in another case may be that operation to KMS; judged as unknown it would escape its key's policy.
-    let looks_known = OPERATIONS.iter().any(|operation| operation.name.eq_ignore_ascii_case(name));
+    let looks_known = api.operations().iter().any(|operation| operation.name.eq_ignore_ascii_case(name));
     let legal = !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if looks_known || !legal {
+    if api != Api::Kms || looks_known || !legal {
         return Err(ErrorCode::ApiNotFound.into());
     }
     Ok(Call::Unknown(name.to_owned()))
+}
+
+/// The region that the client states; a V4 signature states one too, and the product.
+fn region_of(params: &Params, scheme: &Scheme, api: Api) -> Result<Option<String>, KmsError> {
+    let stated = params.get("RegionId");
+    let Scheme::Acs(signature) = scheme else { return Ok(stated.map(str::to_owned)) };
+    let Some(scope) = &signature.credential_scope else { return Ok(stated.map(str::to_owned)) };
+    if scope.product != api.product() {
+        return Err(KmsError::because(ErrorCode::IncompleteSignature, "it is made for another product"));
+    }
+    if stated.is_some_and(|stated| stated != scope.region) {
+        return Err(KmsError::invalid_parameter_because("RegionId", "the signature is made for another region"));
+    }
+    Ok(Some(scope.region.clone()))
 }
 
 fn same_but_for_first_case(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     one.len() == other.len()
         && one.iter().zip(other).enumerate().all(|(index, (a, b))| a == b || (index == 0 && a.eq_ignore_ascii_case(b)))
-}
-
-/// Every copy of the version must be the one there is, and one must be there.
-fn check_version(headers: &HeaderMap, params: &Params) -> Result<(), KmsError> {
-    let copies = [params.get("Version"), header(headers, "x-acs-version")?];
-    if copies.iter().all(Option::is_none) {
-        return Err(KmsError::missing_parameter("Version"));
-    }
-    if copies.into_iter().flatten().any(|version| version != API_VERSION) {
-        return Err(ErrorCode::NoSuchVersion.into());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The service: connections, and the path of one request through them.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -18,10 +18,11 @@ use prometheus::IntGauge;
 use uuid::Uuid;
 
 use super::receive::{Unreceived, receive};
+use crate::authn::ReplayMemory;
 use crate::authz::{Judgement, Permit, Trail, authorize};
-use crate::kms::{Answer, Effect, ErrorCode, Format, KmsError, RawRequest};
+use crate::kms::{Answer, Effect, ErrorCode, Format, KmsError, Origin, RawRequest};
 use crate::local_kms::LocalKms;
-use crate::settings::Limits;
+use crate::settings::{Limits, Settings};
 use crate::store::Store;
 use crate::telemetry::{Record, Telemetry};
 
@@ -36,6 +37,7 @@ pub struct Api {
     limits: Limits,
     drain: Arc<Drain>,
     connections: AtomicUsize,
+    replays: Option<Mutex<ReplayMemory>>,
 }
 
 /// Whether the service is ending, and how many requests it still has to answer.
@@ -99,8 +101,17 @@ struct Outcome {
 
 impl Api {
     /// A service over this store and KMS.
-    pub fn new(store: Arc<Store>, kms: Arc<LocalKms>, telemetry: Telemetry, limits: Limits, drain: Arc<Drain>) -> Self {
-        Self { store, kms, telemetry, limits, drain, connections: AtomicUsize::new(0) }
+    pub fn new(
+        store: Arc<Store>,
+        kms: Arc<LocalKms>,
+        telemetry: Telemetry,
+        settings: &Settings,
+        drain: Arc<Drain>,
+    ) -> Self {
+        let nonces = settings.signatures.nonces;
+        let replays = (nonces > 0).then(|| Mutex::new(ReplayMemory::new(nonces, now())));
+        let limits = settings.limits.clone();
+        Self { store, kms, telemetry, limits, drain, connections: AtomicUsize::new(0), replays }
     }
 
     /// Answers one request. Returns the connection if another one may follow.
@@ -141,14 +152,8 @@ impl Api {
             Err(_) => &[],
         };
         let target = String::from_utf8_lossy(head.raw_path());
-        let raw = RawRequest {
-            method: head.method.as_str(),
-            target: &target,
-            headers: &head.headers,
-            body,
-            peer: peer(session),
-            secure: false,
-        };
+        let origin = &Origin { address: peer(session), ..Origin::default() };
+        let raw = RawRequest { method: head.method.as_str(), target: &target, headers: &head.headers, body, origin };
         match &received {
             Ok(_) => self.answer(&raw, host).await,
             Err(unreceived) => self.unreceived(Format::requested(&raw), host, unreceived),
@@ -159,7 +164,7 @@ impl Api {
     async fn answer(&self, raw: &RawRequest<'_>, host: &str) -> (String, Outcome) {
         let request_id = new_request_id();
         let (snapshot, now, begin) = (self.store.current(), now(), Instant::now());
-        let Judgement { trail, verdict } = authorize(&snapshot, raw, now);
+        let Judgement { trail, verdict, .. } = self.once(authorize(&snapshot, raw, now), now);
         let decision = begin.elapsed();
         let (result, upstream) = match verdict {
             Ok(permit) => {
@@ -174,6 +179,15 @@ impl Api {
         let code = result.as_ref().err().map(|error| error.code.as_str());
         let answer = result.unwrap_or_else(|error| Answer::error(Format::requested(raw), host, &request_id, &error));
         (request_id, Outcome { trail, answer, code, decision, upstream })
+    }
+
+    /// Lets a request through once, if requests are remembered.
+    fn once(&self, judgement: Judgement, now: Timestamp) -> Judgement {
+        match &self.replays {
+            // A panic while the lock was held may have lost a nonce that was being noted, and no other.
+            Some(replays) => judgement.once(&mut replays.lock().unwrap_or_else(PoisonError::into_inner), now),
+            None => judgement,
+        }
     }
 
     /// Has a permitted request executed. What changes something waits for the disk, on a thread that may.

@@ -13,7 +13,8 @@ use ipnet::IpNet;
 
 pub use text::read_text;
 
-use crate::kms::{is_account_id, is_region_id};
+use crate::authn::IdentityRules;
+use crate::kms::{Algorithm, is_account_id, is_region_id};
 use crate::policy::AccountPrincipal;
 use crate::source::toml::{self, Section};
 use crate::source::{Problem, shown, suggest};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub kms: Kms,
     /// Policies and identities on disk.
     pub policies: Policies,
+    /// Signatures, and how long requests are remembered.
+    pub signatures: Signatures,
     /// What of a request's origin is known here.
     pub network: Network,
     /// How policies are read and refusals are answered.
@@ -70,6 +73,15 @@ pub struct Policies {
     pub debounce: Duration,
     /// How often everything is looked at without an event.
     pub rescan: Duration,
+}
+
+/// `[signatures]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signatures {
+    /// What proves an identity.
+    pub rules: IdentityRules,
+    /// How many requests are remembered, so that none is taken twice; 0 remembers none.
+    pub nonces: usize,
 }
 
 /// `[network]`
@@ -161,11 +173,13 @@ impl Settings {
         toml::read(text, |root| {
             let (listen, kms) = (listen(&root.section("listen")), kms(&root.section("kms"), folder));
             let policies = policies(&root.section("policies"), folder);
+            let signatures = signatures(&root.section("signatures"));
             let network = network(&root.section("network"));
             let authorization = authorization(&root.section("authorization"));
             let limits = limits(&root.section("limits"));
             let log = log(&root.section("log"), folder);
-            Some(Self { listen: listen?, kms: kms?, policies: policies?, network, authorization, limits, log })
+            let (listen, kms, policies) = (listen?, kms?, policies?);
+            Some(Self { listen, kms, policies, signatures, network, authorization, limits, log })
         })
     }
 }
@@ -221,6 +235,35 @@ fn policies(section: &Section<'_>, folder: &Path) -> Option<Policies> {
     let rescan = Duration::from_secs(section.integer("rescan_seconds", 1..86_401).unwrap_or(10));
     section.finish();
     Some(Policies { directory: folder.join(directory?), identities: folder.join(identities?), debounce, rescan })
+}
+
+fn signatures(section: &Section<'_>) -> Signatures {
+    let mut rules = IdentityRules::default();
+    if let Some(given) = section.strings("accept") {
+        let names = || Algorithm::ALL.iter().map(|algorithm| algorithm.name());
+        rules.algorithms.clear();
+        for (name, offset) in given {
+            match Algorithm::find(name) {
+                Some(algorithm) => rules.algorithms.push(algorithm),
+                None => section.report_place(
+                    offset,
+                    format!(
+                        "`{name}` is no way to sign{}; there are {}",
+                        suggest(name, names()),
+                        names().collect::<Vec<_>>().join(", ")
+                    ),
+                ),
+            }
+        }
+    }
+    // Nobody would verify what is trusted: the embedded KMS leaves that to us.
+    if section.boolean("trust_upstream").unwrap_or(false) {
+        section
+            .report_at("trust_upstream", "is for a KMS that verifies signatures itself, and the embedded KMS does not");
+    }
+    let nonces = section.integer("nonces", 0..100_000_001).and_then(|nonces| usize::try_from(nonces).ok());
+    section.finish();
+    Signatures { rules, nonces: nonces.unwrap_or(1_000_000) }
 }
 
 fn network(section: &Section<'_>) -> Network {

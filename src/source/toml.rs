@@ -34,6 +34,11 @@ pub fn read<T>(text: &str, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Resu
     }
 }
 
+fn whole(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
 /// A table and what was asked of it so far. A table that is missing answers like an empty one.
 pub struct Section<'a> {
     text: &'a str,
@@ -73,16 +78,22 @@ impl<'a> Section<'a> {
     /// The whole number at `name`, which must lie in `range`.
     pub fn integer(&self, name: &'static str, range: Range<u64>) -> Option<u64> {
         let expected = format!("a whole number from {} to {}", range.start, range.end.saturating_sub(1));
-        self.typed(name, &expected, |value| {
-            let integer = value.as_integer()?;
-            u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number))
-        })
+        self.typed(name, &expected, |value| whole(value).filter(|number| range.contains(number)))
     }
 
     /// The strings in the array at `name`, each with its place: a byte offset, cheap to hand out.
     pub fn strings(&self, name: &'static str) -> Option<Vec<(&'a str, usize)>> {
         self.typed(name, "an array of strings", |value| {
             value.as_array()?.iter().map(|element| Some((element.get_ref().as_str()?, element.span().start))).collect()
+        })
+    }
+
+    /// The whole numbers in the array at `name`, which must lie in `range`, each with its place.
+    pub fn integers(&self, name: &'static str, range: Range<u64>) -> Option<Vec<(u64, usize)>> {
+        let expected = format!("an array of whole numbers from {} to {}", range.start, range.end.saturating_sub(1));
+        self.typed(name, &expected, |value| {
+            let number = |value: &DeValue<'_>| whole(value).filter(|number| range.contains(number));
+            value.as_array()?.iter().map(|element| Some((number(element.get_ref())?, element.span().start))).collect()
         })
     }
 

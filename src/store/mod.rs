@@ -103,6 +103,7 @@ impl Store {
         }
         let rules = Rules {
             region: settings.kms.region.clone(),
+            identity: settings.signatures.rules.clone(),
             source_vpc: settings.network.source_vpc.clone(),
             trusted_proxies: settings.network.trusted_proxies.clone(),
             account_principal: settings.authorization.account_principal,
@@ -112,6 +113,7 @@ impl Store {
         let snapshot = Snapshot {
             generation: 1,
             directory: loader.directory(),
+            sessions: None,
             policies: Arc::new(loader.table()),
             index: ResourceIndex::default(),
             rules: Arc::new(rules),

@@ -252,7 +252,13 @@ pub fn signed_v1(caller: Caller, operation: &str, params: &[(&str, &str)]) -> St
     let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let nonce = uuid::Uuid::new_v4().to_string();
     let secret = caller.secret.into();
-    let signer = Signer { access_key_id: caller.id, secret: &secret, timestamp: &timestamp, nonce: &nonce };
+    let signer = Signer {
+        access_key_id: caller.id,
+        secret: &secret,
+        security_token: None,
+        timestamp: &timestamp,
+        nonce: &nonce,
+    };
     signer.rpc(operation, "JSON", &params.iter().copied().collect()).canonical()
 }
 

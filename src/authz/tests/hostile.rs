@@ -76,7 +76,7 @@ proptest! {
             }
         }
         let house = House::new().rules(|rules| rules.explain_denials = true);
-        let raw = RawRequest { method: &method, target: &target, headers: &map, body: &body, peer: None, secure: false };
+        let raw = RawRequest { method: &method, target: &target, headers: &map, body: &body, origin: Origin::unknown() };
         let judge = || authorize(&house.0, &raw, NOW.parse().unwrap());
         let (first, second) = (judge(), judge());
         prop_assert!(first.verdict.is_err());
@@ -93,7 +93,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let changed = String::from_utf8(bytes).unwrap();
-        let raw = RawRequest { method: "POST", target: &changed, headers: &HeaderMap::new(), body: b"", peer: None, secure: false };
+        let raw = RawRequest { method: "POST", target: &changed, headers: &HeaderMap::new(), body: b"", origin: Origin::unknown() };
         let verdict = authorize(&house.0, &raw, NOW.parse().unwrap()).verdict;
         // The hex digits of an escape mean the same in either case.
         prop_assert_eq!(verdict.is_ok(), changed.eq_ignore_ascii_case(&right) && decoded(&changed) == decoded(&right));

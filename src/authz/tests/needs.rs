@@ -9,7 +9,7 @@ fn sessions_read_secrets_without_decrypt() {
     let house = House::new();
     let target = signed("alice", "GetSecretValue", &[("SecretName", "db")]);
     let headers = HeaderMap::new();
-    let raw = RawRequest { method: "POST", target: &target, headers: &headers, body: b"", peer: None, secure: false };
+    let raw = RawRequest { method: "POST", target: &target, headers: &headers, body: b"", origin: Origin::unknown() };
     let request = KmsRequest::parse(&raw).unwrap();
     let actions = |identity| {
         let caller = Principal { account: "1".into(), identity };

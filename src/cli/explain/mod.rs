@@ -20,7 +20,7 @@ use super::ask::{Ground, arn_of, given, pair, unknown_action};
 use super::{Exit, SettingsFile, banner};
 use crate::authn::Directory;
 use crate::authz::{Hypothetical, Outcome, Permission, Snapshot, Target, authorize_explained};
-use crate::kms::{KmsRequest, RawRequest};
+use crate::kms::{KmsRequest, Origin, RawRequest};
 use crate::settings::read_text;
 
 /// Arguments of `keyward explain`.
@@ -142,7 +142,8 @@ fn arn(name: &str, directory: &Directory) -> Result<String> {
 fn of_request(explain: &Explain, file: &Path, snapshot: &Snapshot, now: Timestamp) -> Result<Story> {
     let text = read_text(file).map_err(|why| anyhow!("{} {why}", file.display()))?;
     let recording = Recording::parse(&text).map_err(|why| anyhow!("{} is no request: {why}", file.display()))?;
-    let raw = recording.raw(explain.peer, explain.tls);
+    let origin = Origin { address: explain.peer, secure: explain.tls, ..Origin::default() };
+    let raw = recording.raw(&origin);
     let time = explain.at.or_else(|| signed_at(&raw)).unwrap_or(now);
     let mut notes = Vec::new();
     let (judgement, permissions) = authorize_explained(snapshot, &raw, time, |permission, told| {

@@ -1,10 +1,8 @@
 //! A request in a file, as it came over the wire: head, empty line, body. Read as strictly as a served one.
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::kms::RawRequest;
+use crate::kms::{Origin, RawRequest};
 use crate::proxy::check_framing;
 
 /// A request that was read from a text.
@@ -34,15 +32,14 @@ impl Recording {
         Ok(Self { method: method.to_owned(), target: target.to_owned(), headers, body: body.to_owned() })
     }
 
-    /// The request as it would have come from `peer`.
-    pub fn raw(&self, peer: Option<IpAddr>, secure: bool) -> RawRequest<'_> {
+    /// The request as it would have come over such a connection.
+    pub fn raw<'a>(&'a self, origin: &'a Origin) -> RawRequest<'a> {
         RawRequest {
             method: &self.method,
             target: &self.target,
             headers: &self.headers,
             body: self.body.as_bytes(),
-            peer,
-            secure,
+            origin,
         }
     }
 }
@@ -75,7 +72,7 @@ mod tests {
         let recording =
             Recording::parse("POST /?a=b HTTP/1.1\r\nHost: h\r\nX: 1\r\nX: 2\r\nContent-Length: 3\r\n\r\nc=d");
         let recording = recording.unwrap();
-        let raw = recording.raw(None, true);
+        let raw = recording.raw(Origin::unknown());
         assert_eq!((raw.method, raw.target, raw.body), ("POST", "/?a=b", &b"c=d"[..]));
         assert_eq!(raw.headers.get_all("x").iter().count(), 2, "repetitions are for others to judge");
     }

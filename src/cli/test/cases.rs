@@ -238,6 +238,7 @@ mod tests {
             directory: std::sync::Arc::new(
                 crate::authn::Directory::parse(identities, &|_| Err(String::new())).ok().unwrap(),
             ),
+            sessions: None,
             policies: std::sync::Arc::default(),
             index: crate::authz::ResourceIndex::default(),
             rules: std::sync::Arc::default(),

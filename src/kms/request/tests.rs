@@ -25,7 +25,7 @@ fn parse(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Re
     for (name, value) in headers {
         map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    let raw = RawRequest { method, target, headers: &map, body: body.as_bytes(), peer: None, secure: false };
+    let raw = RawRequest { method, target, headers: &map, body: body.as_bytes(), origin: Origin::unknown() };
     KmsRequest::parse(&raw).map_err(|error| format!("{}: {}", error.code.as_str(), error.message))
 }
 
@@ -41,7 +41,7 @@ fn both_schemes_give_the_same_meaning() {
     let other = parse("POST", "/?KeyId=key-1", V3, "").unwrap();
     assert_eq!((one.call.name(), &one.params), ("Encrypt", &other.params));
     assert_eq!(one.params.iter().collect::<Vec<_>>(), [("KeyId", "key-1")]);
-    assert_eq!((one.scheme.access_key_id(), other.scheme.access_key_id()), ("LTAI1", "LTAI1"));
+    assert_eq!((one.scheme.access_key_id(), other.scheme.access_key_id()), (Some("LTAI1"), Some("LTAI1")));
 }
 
 #[test]
@@ -129,7 +129,21 @@ fn what_could_mean_two_things_is_refused() {
         ("POST", without("AccessKeyId"), no_headers, "", "MissingParameter"),
         ("POST", without("SignatureMethod"), no_headers, "", "InvalidSignatureMethod"),
         ("POST", without("Signature="), no_headers, "", "IncompleteSignature"),
-        ("POST", "/".into(), no_headers, "", "IncompleteSignature"),
+        ("POST", "/".into(), no_headers, "", "MissingParameter"),
+        ("POST", "/?Action=ListKeys".into(), no_headers, "", "MissingParameter"),
+        ("POST", "/?Action=ListKeys&Version=2016-01-20&Timestamp=x".into(), no_headers, "", "IncompleteSignature"),
+        ("POST", "/?Action=ListKeys&Version=2016-01-20&SecurityToken=x".into(), no_headers, "", "IncompleteSignature"),
+        (
+            "POST",
+            "/?Action=ListKeys&Version=2016-01-20".into(),
+            &[("x-acs-accesskey-id", "x")],
+            "",
+            "IncompleteSignature",
+        ),
+        ("POST", "/?Action=ListKeys&Version=2016-01-20".into(), &[("x-acs-action", "Encrypt")], "", "InvalidParameter"),
+        ("POST", "/?Action=AssumeRole&Version=2016-01-20".into(), no_headers, "", "NoSuchVersion"),
+        ("POST", "/?Action=ListKeys&Version=2015-04-01".into(), no_headers, "", "NoSuchVersion"),
+        ("POST", "/?Action=Anything&Version=2015-04-01".into(), no_headers, "", "InvalidApi.NotFound"),
         ("POST", "/?Action=Decrypt".into(), V3, "", "InvalidParameter"),
         ("POST", "/?SignatureType=BEARERTOKEN".into(), V3, "", "InvalidSignatureMethod"),
         ("POST", "/?SecurityToken=x".into(), V3, "", "IncompleteSignature"),
@@ -154,7 +168,9 @@ fn v3_headers_must_be_complete_and_signed() {
         ("x-acs-version", Some("2015-04-01"), "NoSuchVersion"),
         ("authorization", Some("ACS3-HMAC-SHA256"), "IncompleteSignature"),
         ("authorization", Some("ACS3-HMAC-SHA256 Credential=LTAI1,Signature=00"), "IncompleteSignature"),
-        ("authorization", Some("ACS4-HMAC-SHA256 Credential=a,SignedHeaders=b,Signature=c"), "InvalidSignatureMethod"),
+        ("authorization", Some("ACS4-HMAC-SHA256 Credential=a,SignedHeaders=b,Signature=c"), "IncompleteSignature"),
+        ("authorization", Some("ACS4-RSA-SHA256 Credential=a,SignedHeaders=b,Signature=c"), "InvalidSignatureMethod"),
+        ("authorization", Some("HMAC-SHA1 Credential=a,SignedHeaders=b,Signature=c"), "InvalidSignatureMethod"),
         ("authorization", Some("Bearer abc"), "InvalidSignatureMethod"),
     ] {
         let mut headers: Vec<_> = V3.iter().copied().filter(|(header, _)| *header != name).collect();

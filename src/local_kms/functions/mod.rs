@@ -89,12 +89,12 @@ fn address<'a>(execution: &Execution<'a>, account: &'a str) -> Address<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::Operation;
+    use crate::kms::{Api, Operation};
 
     #[test]
     fn every_function_is_of_an_operation_and_each_has_one() {
         let mut names: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
-        assert!(names.iter().all(|name| Operation::find(name).is_some()), "{names:?}");
+        assert!(names.iter().all(|name| Operation::find(Api::Kms, name).is_some()), "{names:?}");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), FUNCTIONS.len());

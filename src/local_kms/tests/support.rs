@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::super::*;
 use crate::authn::rpc_signature;
 use crate::authz::{Snapshot, authorize};
-use crate::kms::{Params, RawRequest};
+use crate::kms::{Origin, Params, RawRequest};
 
 pub const REGION: &str = "cn-hangzhou";
 pub const ALICE: &str = "1";
@@ -144,8 +144,7 @@ pub fn permit(snapshot: &Snapshot, account: &str, operation: &str, given: Given<
         target: &target,
         headers: &HeaderMap::new(),
         body: b"",
-        peer: None,
-        secure: false,
+        origin: Origin::unknown(),
     };
     authorize(snapshot, &raw, at(0)).verdict.unwrap_or_else(|rejection| panic!("{operation}: {rejection:?}"))
 }

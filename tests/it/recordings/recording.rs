@@ -8,8 +8,10 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use keyward::authn::{AcsParts, Directory, Proof, acs_signature, identify, payload_hash, rpc_signature};
-use keyward::kms::{KmsRequest, RawRequest, Scheme};
+use keyward::authn::{
+    AcsParts, Authority, Directory, IdentityRules, Proof, acs_signature, identify, payload_hash, rpc_signature,
+};
+use keyward::kms::{Algorithm, KmsRequest, Origin, RawRequest, Scheme, Version};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,18 +30,23 @@ pub const REFUSED_BY_RULE: &[(&str, &str)] = &[
 /// of which the directory knows nothing.
 pub const TOKEN_IS_LOST: &[&str] = &["node-popcore-old-04", "node-popcore-old-05"];
 
-/// Ways to sign that this version does not verify, and what it answers.
+/// Ways to sign, and by what algorithm they are verified.
+pub const SCHEMES: &[(&str, Algorithm)] = &[
+    ("RPC-V1 HMAC-SHA1", Algorithm::HMAC_SHA1),
+    ("RPC-V1 SHA256withRSA", Algorithm::SHA256_WITH_RSA),
+    ("ACS3-HMAC-SHA256", Algorithm::ACS3_HMAC_SHA256),
+    ("ACS3-HMAC-SM3", Algorithm::ACS3_HMAC_SM3),
+    ("ACS3-RSA-SHA256", Algorithm::ACS3_RSA_SHA256),
+    ("ACS4-HMAC-SHA256", Algorithm::ACS4_HMAC_SHA256),
+    ("ACS4-HMAC-SM3", Algorithm::ACS4_HMAC_SM3),
+    ("KMS client key as bearer token, RSA_PKCS1_SHA_256", Algorithm::CLIENT_KEY),
+];
+
+/// Ways to call that prove nobody, and what is answered.
 pub const REFUSED_SCHEMES: &[(&str, &str)] = &[
-    ("ACS3-HMAC-SM3", "InvalidSignatureMethod"),
-    ("ACS3-RSA-SHA256", "InvalidSignatureMethod"),
-    ("ACS4-HMAC-SHA256", "InvalidSignatureMethod"),
-    ("ACS4-HMAC-SM3", "InvalidSignatureMethod"),
-    ("RPC-V1 SHA256withRSA", "InvalidSignatureMethod"),
     // A token proves no access key, even where a signature with an empty secret comes along.
     ("RPC-V1 HMAC-SHA1 over empty secret (bearer token)", "IncompleteSignature"),
-    ("KMS client key as bearer token, RSA_PKCS1_SHA_256", "IncompleteSignature"),
     ("none (bearer token)", "IncompleteSignature"),
-    ("none (anonymous)", "IncompleteSignature"),
     // The protocol of a KMS instance's own gateway: its body is protobuf, not a form.
     ("DKMS RSA_PKCS1_SHA_256", "ParseRequestParameterException"),
 ];
@@ -89,6 +96,8 @@ pub struct Credentials {
     pub access_key_secret: String,
     #[serde(default)]
     pub security_token: String,
+    #[serde(default)]
+    pub public_key_pem: String,
 }
 
 /// What is expected of a recording.
@@ -100,6 +109,8 @@ pub enum Expected {
     Session,
     /// The same, and the token is missing.
     SessionWithoutToken,
+    /// It is not signed, and its connection proves nobody.
+    Unsigned,
     /// The client made a wrong signature.
     WrongSignature,
     /// It is refused while it is read, with this code.
@@ -135,13 +146,30 @@ impl Recording {
         if let Some(code) = code_in(REFUSED_BY_RULE, &self.id).or_else(|| code_in(REFUSED_SCHEMES, &self.scheme)) {
             return Expected::Refused(code);
         }
-        assert!(["RPC-V1 HMAC-SHA1", "ACS3-HMAC-SHA256"].contains(&self.scheme.as_str()), "{}", self.id);
+        if self.scheme == "none (anonymous)" {
+            return Expected::Unsigned;
+        }
         match (self.verified, self.credentials.kind.as_str()) {
-            (Some(true), "access_key") => Expected::Caller,
+            (Some(true), "access_key" | "rsa_key_pair" | "dkms_client_key") => Expected::Caller,
             (Some(true), "sts") if TOKEN_IS_LOST.contains(&self.id.as_str()) => Expected::SessionWithoutToken,
             (Some(true), "sts") => Expected::Session,
             (Some(false), _) => Expected::WrongSignature,
             other => panic!("{}: nothing is expected of {other:?}", self.id),
+        }
+    }
+
+    /// With what it is signed.
+    pub fn algorithm(&self) -> Algorithm {
+        SCHEMES.iter().find(|(scheme, _)| *scheme == self.scheme).map(|(_, algorithm)| *algorithm).unwrap()
+    }
+
+    /// How its caller is proven.
+    pub fn proof(&self) -> Proof {
+        match self.algorithm().version() {
+            Version::V1 => Proof::SignatureV1,
+            Version::V3 => Proof::SignatureV3,
+            Version::V4 => Proof::SignatureV4,
+            Version::ClientKey => Proof::ClientKey,
         }
     }
 
@@ -173,8 +201,7 @@ impl Recording {
             target: &self.target,
             headers: &headers,
             body: &body,
-            peer: None,
-            secure: false,
+            origin: Origin::unknown(),
         })
     }
 
@@ -185,16 +212,38 @@ impl Recording {
 
     /// How the caller is proven, or the code or reason for which there is none.
     pub fn identify(&self, directory: &Directory, now: Timestamp) -> Result<Proof, &'static str> {
+        self.identify_by(directory, &IdentityRules::default(), now)
+    }
+
+    /// The same, with rules of its own.
+    pub fn identify_by(
+        &self,
+        directory: &Directory,
+        rules: &IdentityRules,
+        now: Timestamp,
+    ) -> Result<Proof, &'static str> {
         let request = self.read()?;
-        let caller = self.with_raw(|raw| identify(directory, raw, &request, now)).map_err(|why| why.reason())?;
-        assert_eq!(caller.access_key_id, self.credentials.access_key_id, "{}", self.id);
+        let authority = Authority { directory, sessions: None, rules };
+        let caller = self.with_raw(|raw| identify(&authority, raw, &request, now)).map_err(|why| why.reason())?;
+        assert_eq!(caller.access_key_id, Some(self.credentials.access_key_id.as_str()), "{}", self.id);
         assert_eq!(caller.principal.to_string(), "acs:ram::1:user/holder", "{}", self.id);
         Ok(caller.proof)
     }
 
     /// The same, with the recorded secret and at the time of recording.
     pub fn outcome(&self) -> Result<Proof, &'static str> {
-        self.identify(&directory(&self.credentials.access_key_id, &self.credentials.access_key_secret), self.now())
+        self.identify(&self.credentials.directory(), self.now())
+    }
+
+    /// The same, with a directory that has another secret, or another public key, under the same id.
+    pub fn identify_with_another_key(&self) -> Result<Proof, &'static str> {
+        let mut other = self.credentials.clone();
+        if other.public_key_pem.is_empty() {
+            other.access_key_secret.push('x');
+        } else {
+            other.public_key_pem = include_str!("../../fixtures/another-public-key.pem").to_owned();
+        }
+        self.identify(&other.directory(), self.now())
     }
 
     /// The same, with a directory that does not have the access key.
@@ -243,6 +292,7 @@ impl Recording {
     /// The signature that `secret` makes of this request.
     pub fn signature_by(&self, request: &KmsRequest, secret: &str) -> String {
         match &request.scheme {
+            Scheme::ClientKey(_) | Scheme::Unsigned => panic!("{}: no secret signs this", self.id),
             Scheme::Rpc(signature) => rpc_signature(&secret.into(), &self.method, &signature.signed),
             Scheme::Acs(signature) => {
                 let parts = AcsParts {
@@ -250,9 +300,9 @@ impl Recording {
                     canonical_query: &signature.query.canonical(),
                     canonical_headers: &signature.canonical_headers,
                     signed_headers: &signature.signed_headers,
-                    payload_hash: &payload_hash(&self.body()),
+                    payload_hash: &payload_hash(signature.algorithm, &self.body()),
                 };
-                acs_signature(&secret.into(), &parts)
+                acs_signature(signature.algorithm, signature.credential_scope.as_ref(), &secret.into(), &parts)
             }
         }
     }
@@ -265,9 +315,24 @@ pub enum Place {
     Form,
 }
 
+impl Credentials {
+    /// A directory in which one user holds the access key, or the key pair.
+    pub fn directory(&self) -> Directory {
+        let Self { access_key_id: id, access_key_secret: secret, public_key_pem: key, .. } = self;
+        if key.is_empty() {
+            return directory(id, secret);
+        }
+        directory_of(&format!("key_pairs = [{{ id = '{id}', public_key = {key:?} }}]"))
+    }
+}
+
 /// A directory in which one user holds this access key.
 pub fn directory(id: &str, secret: &str) -> Directory {
-    let text = format!("[accounts.1.users.holder]\naccess_keys = [{{ id = '{id}', secret = '{secret}' }}]");
+    directory_of(&format!("access_keys = [{{ id = '{id}', secret = '{secret}' }}]"))
+}
+
+fn directory_of(keys: &str) -> Directory {
+    let text = format!("[accounts.1.users.holder]\n{keys}");
     Directory::parse(&text, &|_| Err("no secret is elsewhere".to_owned())).unwrap_or_else(|why| panic!("{why:?}"))
 }
 
@@ -275,5 +340,7 @@ pub fn signature_of(scheme: &Scheme) -> &str {
     match scheme {
         Scheme::Rpc(signature) => &signature.signature,
         Scheme::Acs(signature) => &signature.signature,
+        Scheme::ClientKey(signature) => &signature.signature,
+        Scheme::Unsigned => "",
     }
 }
