@@ -11,6 +11,7 @@ mod index;
 mod needs;
 mod rejection;
 mod snapshot;
+mod system;
 mod trail;
 mod trust;
 mod vocabulary;
@@ -23,6 +24,7 @@ pub use index::ResourceIndex;
 pub use needs::{Owned, Permission, Target};
 pub use rejection::{Denial, Rejection};
 pub use snapshot::{PolicyTable, Rules, Snapshot};
+pub use system::{is_system_policy, system_policy};
 pub use trail::{Outcome, Trail};
 pub use vocabulary::{parse_policy, vocabulary};
 

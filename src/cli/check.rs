@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, SettingsFile, banner, sarif};
 use crate::local_kms::check_seed;
-use crate::policy::{Finding, RULES};
+use crate::policy::Finding;
 use crate::settings::Settings;
 use crate::source::Problem;
 use crate::store::{Inspection, inspect};
@@ -145,7 +145,7 @@ fn place(problem: &Problem) -> serde_json::Map<String, Value> {
 }
 
 fn why(code: &str) -> &'static str {
-    RULES.iter().find(|rule| rule.code == code).map_or("", |rule| rule.why)
+    sarif::warning_rules().find(|(known, ..)| *known == code).map_or("", |(.., why)| why)
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {

@@ -8,6 +8,7 @@ use super::check::Report;
 use crate::kms::percent_encode;
 use crate::policy::{Finding, RULES};
 use crate::source::Problem;
+use crate::store::READABLE_SECRET;
 
 /// The rule of everything that cannot be used.
 const UNUSABLE: &str = "unusable";
@@ -27,7 +28,7 @@ pub fn log(report: &Report) -> Value {
 
 fn rules() -> Vec<Value> {
     let unusable = (UNUSABLE, "a file that cannot be used", "Keyward does not start with it", "error");
-    let warnings = RULES.iter().map(|rule| (rule.code, rule.title, rule.why, "warning"));
+    let warnings = warning_rules().map(|(code, title, why)| (code, title, why, "warning"));
     let describe = |(code, title, why, level)| {
         json!({
             "id": code,
@@ -39,6 +40,11 @@ fn rules() -> Vec<Value> {
     std::iter::once(unusable).chain(warnings).map(describe).collect()
 }
 
+/// Code, title and reason of everything that is most likely not meant.
+pub fn warning_rules() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    RULES.iter().map(|rule| (rule.code, rule.title, rule.why)).chain([READABLE_SECRET])
+}
+
 fn result(code: &str, level: &str, problem: &Problem) -> Value {
     let mut place = json!({ "artifactLocation": { "uri": uri(&problem.file) } });
     if let (Some(position), Some(members)) = (problem.position, place.as_object_mut()) {
@@ -47,7 +53,7 @@ fn result(code: &str, level: &str, problem: &Problem) -> Value {
     }
     json!({
         "ruleId": code,
-        "ruleIndex": RULES.iter().position(|rule| rule.code == code).map_or(0, |index| index + 1),
+        "ruleIndex": warning_rules().position(|(known, ..)| known == code).map_or(0, |index| index + 1),
         "level": level,
         "message": { "text": problem.message },
         "locations": [{ "physicalLocation": place }],
@@ -77,10 +83,10 @@ mod tests {
     #[test]
     fn every_result_points_to_its_rule() {
         let rules = rules();
-        for rule in RULES {
-            let result = result(rule.code, "warning", &Problem::of_file("a.json", "x"));
+        for (code, ..) in warning_rules() {
+            let result = result(code, "warning", &Problem::of_file("a.json", "x"));
             let index = result["ruleIndex"].as_u64().unwrap();
-            assert_eq!(rules[usize::try_from(index).unwrap()]["id"], rule.code);
+            assert_eq!(rules[usize::try_from(index).unwrap()]["id"], code);
         }
         assert_eq!(rules[0]["id"], UNUSABLE);
     }

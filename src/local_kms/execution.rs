@@ -7,6 +7,7 @@ use std::fmt::Display;
 
 use crate::authz::{Owned, Permit, Target};
 use crate::kms::{AliasName, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, Params, SecretName};
+use crate::policy::Principal;
 
 use super::LocalKms;
 use super::moment::Moment;
@@ -39,6 +40,16 @@ impl<'a> Execution<'a> {
     /// Whether the operation's need at `position` was there at all.
     pub fn has_target(&self, position: usize) -> bool {
         self.permit.targets().get(position).is_some()
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &'a Principal {
+        self.permit.caller()
+    }
+
+    /// What was judged for the operation's need at `position`.
+    pub fn target(&self, position: usize) -> Option<&'a Target> {
+        self.permit.targets().get(position)
     }
 
     /// The key that was judged for the operation's need at `position`. Whether it exists is for the state to say.

@@ -1,4 +1,4 @@
-//! THE EMBEDDED KMS: executes what was permitted, on keys, aliases and secrets of its own.
+//! THE EMBEDDED KMS: executes what was permitted, on keys, aliases and secrets of its own, and begins role sessions.
 //!
 //! It asks nobody whether a request is allowed: a [`Permit`] says so, and names the resources that were judged. Its
 //! state is one immutable value, so readers never wait; a writer keeps its records on the disk before its change comes
@@ -13,6 +13,7 @@ mod parameters;
 mod secret;
 mod secret_value;
 mod seed;
+mod session_key;
 mod state;
 mod storage;
 
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 
 pub use cipher::CipherError;
 pub use seed::check as check_seed;
+pub use session_key::begin as begin_session;
 pub use storage::{CommitError, OpenError};
 
 use crate::authz::{Permit, ResourceIndex};
@@ -64,6 +66,7 @@ impl LocalKms {
             storage.commit(&records).map_err(|why| OpenError::Unwritable { path, why })?;
         }
         store.publish_index(state.index().clone());
+        store.publish_sessions(Arc::new(session_key::open(&settings.data)?));
         let region = settings.region.as_str().into();
         Ok(Self { region, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
     }

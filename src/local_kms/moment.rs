@@ -17,6 +17,14 @@ impl fmt::Display for Moment {
     }
 }
 
+impl Moment {
+    /// So many seconds later, in whole seconds.
+    pub fn later(self, seconds: u32) -> Timestamp {
+        let second = self.0.as_second().saturating_add(i64::from(seconds));
+        Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+    }
+}
+
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)

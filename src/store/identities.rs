@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::Stamp;
 use super::load::is_unsettled;
+use super::private::is_readable_by_all;
 use crate::authn::{Attachment, Directory, Member, SecretSource};
 use crate::settings::read_text;
 use crate::source::{Position, Problem, shown};
@@ -22,6 +23,7 @@ pub struct Identities {
     path: PathBuf,
     directory: Arc<Directory>,
     taken: Option<Taken>,
+    readable_secrets: Vec<PathBuf>,
 }
 
 /// What became of a look at the file.
@@ -50,17 +52,24 @@ struct Reading {
     directory: Directory,
     hash: [u8; 32],
     has_secrets_elsewhere: bool,
+    /// Files with secrets that everybody on this machine may read.
+    readable_secrets: Vec<PathBuf>,
 }
 
 impl Identities {
     /// A file that was not read yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), directory: Arc::default(), taken: None }
+        Self { path: path.to_owned(), directory: Arc::default(), taken: None, readable_secrets: Vec::new() }
     }
 
     /// The directory in force.
     pub fn directory(&self) -> Arc<Directory> {
         self.directory.clone()
+    }
+
+    /// Files with secrets that everybody on this machine may read.
+    pub fn readable_secrets(&self) -> &[PathBuf] {
+        &self.readable_secrets
     }
 
     /// Takes the file if it changed and nothing is wrong with it.
@@ -90,6 +99,7 @@ impl Identities {
             return Taking::Same;
         }
         self.directory = Arc::new(reading.directory);
+        self.readable_secrets = reading.readable_secrets;
         Taking::Changed
     }
 }
@@ -113,15 +123,26 @@ fn read(path: &Path) -> Result<Reading, Vec<Problem>> {
     };
     add(&text);
     let has_secrets_elsewhere = Cell::new(false);
+    let secret_files = RefCell::new(Vec::new());
     let folder = path.parent().unwrap_or(Path::new("."));
     let directory = Directory::parse(&text, &|source| {
         has_secrets_elsewhere.set(true);
+        if let SecretSource::File(file) = source {
+            secret_files.borrow_mut().push(folder.join(file));
+        }
         let secret = reveal(source, folder)?;
         add(secret.expose_secret());
         Ok(secret)
     })?;
-    let hash = hash.into_inner().finalize().into();
-    Ok(Reading { text, directory, hash, has_secrets_elsewhere: has_secrets_elsewhere.get() })
+    let in_place = Some(path.to_owned()).filter(|_| directory.has_secrets_in_place());
+    let files_with_secrets = secret_files.into_inner().into_iter().chain(in_place);
+    Ok(Reading {
+        text,
+        directory,
+        hash: hash.into_inner().finalize().into(),
+        has_secrets_elsewhere: has_secrets_elsewhere.get(),
+        readable_secrets: files_with_secrets.filter(|path| is_readable_by_all(path)).collect(),
+    })
 }
 
 /// A directory that attaches a policy which is not there is not taken: its holder would go without a Deny.

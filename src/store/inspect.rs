@@ -2,6 +2,7 @@
 //!
 //! Reads with the one loader, so what it says of a file is what a start would say. It puts nothing in force.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::identities::read_directory;
@@ -10,7 +11,7 @@ use crate::authn::{Directory, Member};
 use crate::authz::vocabulary;
 use crate::policy::{Finding, Identity, Kind, Policy, PrincipalPattern, Subject, Whom, lint};
 use crate::settings::Settings;
-use crate::source::Problem;
+use crate::source::{Problem, shown};
 
 /// What is in the files.
 pub struct Inspection {
@@ -20,7 +21,15 @@ pub struct Inspection {
     pub policies: Vec<Inspected>,
     /// Who there is; nobody if the identities cannot be read.
     pub directory: Arc<Directory>,
+    readable_secrets: Vec<PathBuf>,
 }
+
+/// The rule of files with secrets that everybody on the machine may read.
+pub const READABLE_SECRET: (&str, &str, &str) = (
+    "readable-secret",
+    "a secret that everybody on this machine may read",
+    "whoever reads it can sign as its holder; chmod o-r it, or keep the secret elsewhere",
+);
 
 /// A policy that can be used.
 pub struct Inspected {
@@ -43,18 +52,23 @@ pub fn inspect(settings: &Settings) -> Inspection {
         // A directory that attaches an unusable policy is not taken; who is in it can be said all the same.
         directory = read_directory(&settings.policies.identities).map_or(directory, Arc::new);
     }
-    Inspection { problems, policies: loader.policies(), directory }
+    let readable_secrets = loader.readable_secrets().to_vec();
+    Inspection { problems, policies: loader.policies(), directory, readable_secrets }
 }
 
 impl Inspection {
     /// What is legal and most likely not meant, sorted by file and place.
     pub fn findings(&self) -> Vec<Finding> {
-        findings(&self.policies, &self.directory)
+        findings_in(&self.policies, &self.directory, &self.readable_secrets)
     }
 }
 
-/// What is legal and most likely not meant in these policies, sorted by file and place.
-pub fn findings(policies: &[Inspected], directory: &Directory) -> Vec<Finding> {
+/// What is legal and most likely not meant in what is in force, sorted by file and place.
+pub fn findings(loader: &Loader) -> Vec<Finding> {
+    findings_in(&loader.policies(), &loader.directory(), loader.readable_secrets())
+}
+
+fn findings_in(policies: &[Inspected], directory: &Directory, readable_secrets: &[PathBuf]) -> Vec<Finding> {
     let knows = |entry: &PrincipalPattern| knows(directory, entry);
     let of_policy = |inspected: &Inspected| -> Vec<Finding> {
         let subject = Subject {
@@ -67,7 +81,16 @@ pub fn findings(policies: &[Inspected], directory: &Directory) -> Vec<Finding> {
         let in_file = |finding: Finding| Finding { problem: finding.problem.in_file(&inspected.file), ..finding };
         lint(&subject).into_iter().map(in_file).collect()
     };
-    let mut findings: Vec<Finding> = policies.iter().flat_map(of_policy).collect();
+    let (code, ..) = READABLE_SECRET;
+    let readable = |path: &PathBuf| Finding {
+        problem: Problem::of_file(
+            shown(path),
+            "holds secrets, and everybody on this machine may read it; chmod o-r it",
+        ),
+        code,
+    };
+    let mut findings: Vec<Finding> =
+        policies.iter().flat_map(of_policy).chain(readable_secrets.iter().map(readable)).collect();
     findings.sort();
     findings
 }

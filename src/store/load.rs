@@ -14,7 +14,7 @@ use super::files::{self, FOLDERS, Found, Listing, Stamp, file_name};
 use super::identities::{Identities, Taking};
 use super::inspect::Inspected;
 use crate::authn::{Attachment, Directory, Member};
-use crate::authz::{PolicyTable, parse_policy};
+use crate::authz::{PolicyTable, parse_policy, system_policy};
 use crate::policy::{Kind, Policy};
 use crate::settings::{self, read_text};
 use crate::source::{Problem, shown};
@@ -202,7 +202,7 @@ impl Loader {
         let missing = |member: &Member, attachment: &Attachment| {
             let key = FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy);
             let entry = entries.get(&key);
-            if entry.is_some_and(|entry| entry.policy.is_some()) {
+            if entry.is_some_and(|entry| entry.policy.is_some()) || system_policy(&attachment.policy).is_some() {
                 return None;
             }
             let what = if entry.is_some() { "cannot be used" } else { "is not there" };
@@ -244,7 +244,8 @@ impl Loader {
         }
         let policy_of = |member: &Member, attachment: &Attachment| {
             let key = FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy);
-            self.entries.get(&key)?.policy.clone()
+            let of_file = self.entries.get(&key).and_then(|entry| entry.policy.clone());
+            of_file.or_else(|| system_policy(&attachment.policy))
         };
         let directory = self.directory();
         let policies_of = |member: &Member| member.attachments.iter().filter_map(|it| policy_of(member, it)).collect();
@@ -265,6 +266,11 @@ impl Loader {
         let mut policies: Vec<Inspected> = self.entries.iter().filter_map(inspected).collect();
         policies.sort_by(|a, b| a.file.cmp(&b.file));
         policies
+    }
+
+    /// Files with secrets that everybody on this machine may read.
+    pub fn readable_secrets(&self) -> &[PathBuf] {
+        self.identities.readable_secrets()
     }
 
     /// How much is in force.
@@ -297,6 +303,10 @@ pub fn is_unsettled(stamp: Stamp, settled: Option<Timestamp>) -> bool {
 fn read_policy(root: &Path, file: &Found, in_force: Option<&Policy>) -> Result<Option<Policy>, Vec<Problem>> {
     let whole = |message: &String| vec![Problem::of_file(shown(&file.path), message)];
     file.stamp.as_ref().map_err(whole)?;
+    if file.key.kind == Kind::Ram && system_policy(&file.key.name).is_some() {
+        let message = "has the name of a system policy, which is built in; give yours another name";
+        return Err(whole(&message.to_owned()));
+    }
     let text = read_text(&file.path).map_err(|message| whole(&message))?;
     if in_force.is_some_and(|policy| *policy.text == *text) {
         return Ok(None);

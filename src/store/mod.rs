@@ -9,6 +9,7 @@ mod files;
 mod identities;
 mod inspect;
 mod load;
+mod private;
 mod watch;
 mod write;
 
@@ -22,10 +23,12 @@ use jiff::Timestamp;
 
 pub use events::{Cause, Events, folder_of};
 pub use identities::read_directory;
-pub use inspect::{Inspected, Inspection, inspect};
+pub use inspect::{Inspected, Inspection, READABLE_SECRET, inspect};
+pub use private::{read_or_make, read_private};
 pub use watch::Watcher;
 pub use write::make_folder;
 
+use crate::authn::SessionKey;
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
 use crate::policy::{Finding, Kind};
 use crate::settings::Settings;
@@ -188,6 +191,11 @@ impl Store {
         self.current.rcu(|old| Snapshot { index: index.clone(), ..(**old).clone() });
     }
 
+    /// Publishes what the tokens of role sessions are made with.
+    pub fn publish_sessions(&self, key: Arc<SessionKey>) {
+        self.current.rcu(|old| Snapshot { sessions: Some(key.clone()), ..(**old).clone() });
+    }
+
     /// The document of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
     pub fn policy_text(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
         self.current.load().policies.text_of(kind, account, name)
@@ -266,7 +274,7 @@ fn report(before: &Status, now: &Status) {
 }
 
 fn warnings(loader: &Loader) -> Vec<Finding> {
-    inspect::findings(&loader.policies(), &loader.directory())
+    inspect::findings(loader)
 }
 
 /// Says once what is most likely not meant. It is in force all the same.

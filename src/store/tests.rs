@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests write the files that the store reads")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
@@ -38,6 +39,7 @@ impl House {
         let settings = Settings::parse(text, folder.path()).unwrap();
         let house = Self { folder, settings };
         house.write("i.toml", IDENTITIES);
+        house.set_mode("i.toml", 0o600);
         house.write("p/ram/Use.json", &ram("kms:Encrypt"));
         house.write("p/keys/key-1.json", &key("kms:Encrypt"));
         house
@@ -47,6 +49,10 @@ impl House {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     fn remove(&self, name: &str) {
@@ -363,6 +369,42 @@ fn what_is_most_likely_not_meant_is_known_at_the_start_and_after_a_change() {
     house.remove("p/ram/Stray.json");
     assert!(store.reload(now()).changed);
     assert_eq!(codes(&store), ["unknown-principal"]);
+}
+
+/// Everybody knows the secrets of the examples; of others it is said where everybody may read them.
+#[test]
+fn secrets_that_everybody_may_read_are_known() {
+    let house = House::new();
+    house.write("alice.secret", "s");
+    let elsewhere = IDENTITIES.replace("secret = 's'", "secret_file = 'alice.secret'");
+    let example = IDENTITIES.replace("'s'", "'keyward-example-secret-alice'");
+    for (identities, mode, secret_mode, expected) in [
+        (IDENTITIES, 0o644, 0o644, &["i.toml"][..]),
+        (IDENTITIES, 0o640, 0o644, &[]),
+        (&elsewhere, 0o644, 0o644, &["alice.secret"]),
+        (&elsewhere, 0o644, 0o640, &[]),
+        (&example, 0o644, 0o644, &[]),
+    ] {
+        house.write("i.toml", identities);
+        house.set_mode("i.toml", mode);
+        house.set_mode("alice.secret", secret_mode);
+        let readable = inspect(&house.settings).findings().into_iter().filter(|it| it.code == "readable-secret");
+        let files = readable.map(|finding| finding.problem.file.rsplit('/').next().unwrap_or_default().to_owned());
+        assert_eq!(files.collect::<Vec<_>>(), expected, "{identities} {mode:o} {secret_mode:o}");
+    }
+}
+
+/// A system policy need not be written, and must not be.
+#[test]
+fn system_policies_are_there_without_a_file() {
+    let house = House::new();
+    house.write("i.toml", &IDENTITIES.replace("'Use'", "'AliyunKMSReadOnlyAccess'"));
+    let store = house.open();
+    assert_eq!(store.current().policies.of_member(1)[0].name.as_ref(), "system/AliyunKMSReadOnlyAccess");
+    house.write("p/ram/AliyunKMSReadOnlyAccess.json", &ram("kms:Encrypt"));
+    assert!(!store.reload(now()).changed);
+    let problems = house.shown(&store.status().problems);
+    assert!(problems[0].contains("has the name of a system policy"), "{problems:?}");
 }
 
 /// Also of files beside those with mistakes, and when the directory is not taken because of them.

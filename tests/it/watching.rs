@@ -158,7 +158,7 @@ fn every_mistake_is_reported_at_the_start() {
         "seed.toml:7:12: `orders` is no alias",
         "key-exampleorders01.json:2:14: `Version` must be \"1\"",
         "key-exampleorders01.json:3:16: `Statement` is empty",
-        "identities.toml:25:13: RAM policy `KmsAuditer` of acs:ram::1234567890123456:user/bob is not there",
+        "identities.toml:31:13: RAM policy `KmsAuditer` of acs:ram::1234567890123456:user/bob is not there",
         "4 mistakes; Keyward does not start.",
     ] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");

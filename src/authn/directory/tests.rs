@@ -51,3 +51,61 @@ fn mistakes_are_named_at_their_place() {
     ];
     assert_eq!(problems, expected);
 }
+
+#[test]
+fn roles_trust_whom_they_name() {
+    let directory = parse(
+        "[accounts.1.roles.Open]\ntrust = ['acs:ram::1:root', 'acs:ram::2:user/carol', 'acs:ram::2:role/ci']\n\
+         max_session_seconds = 7200\n[accounts.1.roles.closed]",
+    )
+    .unwrap();
+    let (member, role) = directory.role("1", "open").unwrap();
+    assert_eq!(directory.member(member).unwrap().principal.to_string(), "acs:ram::1:assumed-role/open/");
+    assert_eq!(role.max_session_seconds, 7200);
+    let session = |account: &str, role: &str| Principal {
+        account: account.into(),
+        identity: Identity::Session { role: role.into(), session: "s1".into() },
+    };
+    let user = |account: &str, name: &str| Principal { account: account.into(), identity: Identity::User(name.into()) };
+    for (principal, expected) in [
+        (user("1", "anybody"), true),
+        (session("1", "any"), true),
+        (user("2", "carol"), true),
+        (user("2", "dave"), false),
+        (session("2", "ci"), true),
+        (session("2", "cd"), false),
+        (user("3", "carol"), false),
+    ] {
+        assert_eq!(role.trusts(&principal), expected, "{principal}");
+    }
+    assert!(!directory.role("1", "closed").unwrap().1.trusts(&user("1", "anybody")));
+    assert!(directory.role("2", "open").is_none() && directory.role("1", "Open").is_none());
+}
+
+#[test]
+fn mistakes_in_what_proves_somebody_are_named() {
+    let key = include_str!("../../../tests/fixtures/another-public-key.pem");
+    let text = format!(
+        "[accounts.1.users.alice]\nkey_pairs = [{{ id = 'P1', public_key = {key:?} }}, {{ id = 'P1', public_key = 'x' }}, {{ id = 'P2' }}]\n\
+         certificates = [{{ uri = 'u', dns = 'd' }}, {{ dns = 'D' }}, {{ dns = 'd' }}, {{ spki_sha256 = 'ab' }}]\nunix_users = [-1]\n\
+         [accounts.1.roles.r]\ntrust = ['alice']\nmax_session_seconds = 60\nunix_users = [5, 5]\n[accounts.1.roles.R]"
+    );
+    let problems = parse(&text).err().unwrap();
+    let expected = [
+        "is no PEM",
+        "has exactly one of `public_key` and `public_key_file`",
+        "exactly one of `uri`, `dns` and `spki_sha256`",
+        "another caller has a certificate with this name",
+        "exactly one of `uri`, `dns` and `spki_sha256`",
+        "must be the SHA-256 of the SubjectPublicKeyInfo",
+        "`accounts.1.users.alice.unix_users` must be an array of whole numbers from 0",
+        "principal `alice` does not start with acs:ram::",
+        "must be a whole number from 3600 to 43200",
+        "user id 5 is another caller's already",
+        "role `r` is there already",
+    ];
+    for what in expected {
+        assert!(problems.iter().any(|problem| problem.contains(what)), "{what}: {problems:#?}");
+    }
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::authz::{Snapshot, vocabulary};
+use crate::authz::{Snapshot, is_system_policy, vocabulary};
 use crate::policy::{Considered, Explanation, Mismatch, Policy};
 
 /// The statements in force, and those that were reached.
@@ -14,13 +14,13 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Every statement of every policy that is in force, and none of them reached yet.
+    /// Every statement of every policy in force that somebody here wrote, and none of them reached yet.
     pub fn of(snapshot: &Snapshot) -> Self {
         let table = &snapshot.policies;
         let of_resources = table.keys.values().chain(table.secrets.values()).flat_map(|by_name| by_name.values());
         let of_members = table.members.iter().flat_map(|policies| policies.iter());
         let mut statements = BTreeMap::new();
-        for policy in of_resources.chain(of_members) {
+        for policy in of_resources.chain(of_members).filter(|policy| !is_system_policy(policy)) {
             statements.extend(named(policy));
         }
         Self { statements, reached: BTreeSet::new() }
@@ -29,7 +29,8 @@ impl Coverage {
     /// Notes what a question about `action` on `resource` reached.
     pub fn note(&mut self, explanation: &Explanation<'_>, action: &str, resource: &str) {
         let reached = explanation.considered.iter().filter(|it| is_reached(it, action, resource));
-        self.reached.extend(reached.map(|it| (it.statement.policy.name.to_string(), it.statement.index)));
+        let places = reached.map(|it| (it.statement.policy.name.to_string(), it.statement.index));
+        self.reached.extend(places.filter(|place| self.statements.contains_key(place)));
     }
 
     /// How many statements there are.

@@ -10,6 +10,7 @@ mod policies;
 mod regions;
 mod secret_values;
 mod secrets;
+mod sessions;
 
 use serde_json::{Map, Value};
 
@@ -24,7 +25,7 @@ pub type Members = Map<String, Value>;
 /// What an operation does.
 pub type Function = fn(&Execution<'_>) -> Result<Members, KmsError>;
 
-/// Every operation that the embedded KMS has.
+/// Every operation that the embedded KMS has, and the two of STS. No name is in both.
 pub const FUNCTIONS: &[(&str, Function)] = &[
     ("CreateKey", keys::create_key),
     ("DescribeKey", keys::describe_key),
@@ -46,6 +47,8 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("SetSecretPolicy", policies::set_secret_policy),
     ("GetSecretPolicy", policies::get_secret_policy),
     ("DescribeRegions", regions::describe_regions),
+    ("AssumeRole", sessions::assume_role),
+    ("GetCallerIdentity", sessions::get_caller_identity),
 ];
 
 /// The function of an operation.
@@ -94,7 +97,7 @@ mod tests {
     #[test]
     fn every_function_is_of_an_operation_and_each_has_one() {
         let mut names: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
-        assert!(names.iter().all(|name| Operation::find(Api::Kms, name).is_some()), "{names:?}");
+        assert!(names.iter().all(|name| Operation::find(Api::having(name), name).is_some()), "{names:?}");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), FUNCTIONS.len());

@@ -44,6 +44,14 @@ pub enum OpenError {
     /// The seed has mistakes.
     #[error("the seed of the embedded KMS cannot be used:{}", listed(.0))]
     Seed(Vec<Problem>),
+    /// The key of role sessions cannot be used.
+    #[error("the key of role sessions `{}` {what}", path.display())]
+    SessionKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// There is no randomness for keys.
     #[error("the embedded KMS cannot make keys: {0}")]
     Cipher(CipherError),

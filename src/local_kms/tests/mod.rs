@@ -6,6 +6,7 @@ mod durability;
 mod keys;
 mod policies;
 mod secrets;
+mod sessions;
 mod support;
 
 use std::sync::Arc;

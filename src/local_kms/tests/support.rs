@@ -8,8 +8,8 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::super::*;
-use crate::authn::rpc_signature;
-use crate::authz::{Snapshot, authorize};
+use crate::authn::Signer;
+use crate::authz::{Rejection, Snapshot, authorize};
 use crate::kms::{Origin, Params, RawRequest};
 
 pub const REGION: &str = "cn-hangzhou";
@@ -84,6 +84,14 @@ impl House {
         }
     }
 
+    /// What somebody is answered, or told instead: `STATUS CODE: MESSAGE`.
+    pub fn ask(&self, who: &Who, operation: &str, given: Given<'_>) -> Result<Value, String> {
+        let told = |error: KmsError| format!("{} {}: {}", error.status, error.code.as_str(), error.message);
+        let permit =
+            judge(&self.store.current(), who, operation, given).map_err(|rejection| told(rejection.error()))?;
+        self.kms.execute(&permit, at(0)).map(Value::from).map_err(told)
+    }
+
     /// The id of a new key of Alice's, in an instance.
     pub fn key(&self) -> String {
         text(&self.ok("CreateKey", &[("DKMSInstanceId", INSTANCE)]), "/KeyMetadata/KeyId")
@@ -125,28 +133,36 @@ pub fn open(folder: &Path) -> Result<(LocalKms, Arc<Store>), OpenError> {
 
 /// What judging a request by this snapshot permits.
 pub fn permit(snapshot: &Snapshot, account: &str, operation: &str, given: Given<'_>) -> Permit {
-    let (id, timestamp) = (format!("K{account}"), at(0).to_string());
-    let public = [
-        ("Action", operation),
-        ("Version", "2016-01-20"),
-        ("AccessKeyId", &id),
-        ("SignatureMethod", "HMAC-SHA1"),
-        ("SignatureVersion", "1.0"),
-        ("SignatureNonce", "n"),
-        ("Timestamp", &timestamp),
-    ];
-    let signed: Params = public.iter().chain(given).copied().collect();
-    let signature = rpc_signature(&format!("s{account}").into(), "POST", &signed);
-    let all: Params = signed.iter().chain([("Signature", signature.as_str())]).collect();
-    let target = format!("/?{}", all.canonical());
-    let raw = RawRequest {
-        method: "POST",
-        target: &target,
-        headers: &HeaderMap::new(),
-        body: b"",
-        origin: Origin::unknown(),
+    let who = Who { id: format!("K{account}"), secret: format!("s{account}"), token: None };
+    judge(snapshot, &who, operation, given).unwrap_or_else(|rejection| panic!("{operation}: {rejection:?}"))
+}
+
+/// With what somebody signs.
+pub struct Who {
+    pub id: String,
+    pub secret: String,
+    pub token: Option<String>,
+}
+
+impl Who {
+    pub fn with_key(id: &str) -> Self {
+        Self { id: id.to_owned(), secret: "s".to_owned(), token: None }
+    }
+}
+
+fn judge(snapshot: &Snapshot, who: &Who, operation: &str, given: Given<'_>) -> Result<Permit, Rejection> {
+    let signer = Signer {
+        access_key_id: &who.id,
+        secret: &who.secret.as_str().into(),
+        security_token: who.token.as_deref(),
+        timestamp: &at(0).to_string(),
+        nonce: "n",
     };
-    authorize(snapshot, &raw, at(0)).verdict.unwrap_or_else(|rejection| panic!("{operation}: {rejection:?}"))
+    let own: Params = given.iter().copied().collect();
+    let target = format!("/?{}", signer.rpc(operation, "JSON", &own).canonical());
+    let headers = HeaderMap::new();
+    let raw = RawRequest { method: "POST", target: &target, headers: &headers, body: b"", origin: Origin::unknown() };
+    authorize(snapshot, &raw, at(0)).verdict
 }
 
 /// The string at a JSON pointer.

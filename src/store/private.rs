@@ -1,0 +1,97 @@
+//! Files that hold a secret of ours: for their owner only.
+
+#![expect(clippy::disallowed_methods, reason = "the store reads and writes secrets on disk")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::events::folder_of;
+use super::write::make_folder;
+use crate::settings::read_text;
+
+/// The bits of a mode that let others than the owner read or write.
+const OTHERS: u32 = 0o077;
+
+/// The text of a file that only its owner may read, without one newline at the end. Where it is missing, it is made with
+/// the text that `make` gives.
+///
+/// # Errors
+/// A fragment: it cannot be read or made, others may read it, or it is empty.
+pub fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String, String>) -> Result<Zeroizing<String>, String> {
+    if !path.exists() {
+        make_private(path, &make()?).map_err(|error| format!("cannot be made: {error}"))?;
+    }
+    read_private(path)
+}
+
+/// The text of a file that only its owner may read, without one newline at the end.
+///
+/// # Errors
+/// A fragment: it cannot be read, others may read it, or it is empty.
+pub fn read_private(path: &Path) -> Result<Zeroizing<String>, String> {
+    let text = Zeroizing::new(read_text(path)?);
+    let mode = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.permissions().mode();
+    if mode & OTHERS != 0 {
+        return Err(format!("is open to others than its owner (mode {:04o}); chmod 600 it", mode & 0o7777));
+    }
+    let text = Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned());
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text) }
+}
+
+/// Whether everybody on this machine may read the file.
+pub fn is_readable_by_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+/// Never readable by others, not even for a moment, and whole when it is there.
+fn make_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = folder_of(path);
+    make_folder(&folder, 0o700)?;
+    let temporary = folder.join(format!(".keyward-{}.tmp", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all())?;
+    // Of two processes that make it at once, one wins, and both read the winner's.
+    match fs::hard_link(&temporary, path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        _ => fs::remove_file(&temporary)?,
+    }
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I08: files of secrets that are open, empty, or end in a newline.
+    #[test]
+    fn a_secret_is_its_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/secret");
+        assert_eq!(**read_or_make(&path, || Ok("made".into())).unwrap(), *"made");
+        assert_eq!(**read_or_make(&path, || Err("not again".into())).unwrap(), *"made");
+        for (text, mode, expected) in [
+            ("s\n", 0o600, Ok("s")),
+            ("s\n\n", 0o400, Ok("s\n")),
+            ("s", 0o640, Err("(mode 0640)")),
+            ("s", 0o604, Err("(mode 0604)")),
+            ("\n", 0o600, Err("is empty")),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            match (read_private(&path), expected) {
+                (Ok(text), Ok(expected)) => assert_eq!(**text, *expected),
+                (Err(why), Err(expected)) => assert!(why.contains(expected), "{why}"),
+                (found, expected) => panic!("{found:?} {expected:?}"),
+            }
+        }
+        assert!(read_private(&folder.path().join("none")).unwrap_err().contains("is not there"));
+    }
+}
