@@ -23,6 +23,8 @@ pub mod telemetry;
 
 pub mod local_kms;
 
+pub mod listen;
+
 pub mod proxy;
 
 pub mod admin;

@@ -34,6 +34,7 @@ pub struct ReplayMemory {
     taken: HashSet<u64>,
     /// The same, by the second they were signed in.
     by_second: BTreeMap<i64, Vec<u64>>,
+    forgotten_early: u64,
     hasher: RandomState,
 }
 
@@ -49,6 +50,7 @@ impl ReplayMemory {
             floor: now.as_second(),
             taken: HashSet::new(),
             by_second: BTreeMap::new(),
+            forgotten_early: 0,
             hasher: RandomState::new(),
         }
     }
@@ -71,7 +73,7 @@ impl ReplayMemory {
         }
         self.by_second.entry(second).or_default().push(fingerprint);
         while self.taken.len() > self.capacity {
-            self.forget_oldest();
+            self.forgotten_early += self.forget_oldest();
         }
         if second < self.floor { Err(Replayed) } else { Ok(()) }
     }
@@ -79,6 +81,12 @@ impl ReplayMemory {
     /// How many requests are remembered.
     pub fn len(&self) -> usize {
         self.taken.len()
+    }
+
+    /// How many requests were forgotten while they could still be sent again, because there was no room. Who signed in
+    /// their time or before is refused.
+    pub fn forgotten_early(&self) -> u64 {
+        self.forgotten_early
     }
 
     /// Whether nothing is remembered.
@@ -94,13 +102,14 @@ impl ReplayMemory {
         }
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some((second, forgotten)) = self.by_second.pop_first() {
-            for fingerprint in forgotten {
-                self.taken.remove(&fingerprint);
-            }
-            self.floor = self.floor.max(second + 1);
+    /// How many were forgotten.
+    fn forget_oldest(&mut self) -> u64 {
+        let Some((second, forgotten)) = self.by_second.pop_first() else { return 0 };
+        for fingerprint in &forgotten {
+            self.taken.remove(fingerprint);
         }
+        self.floor = self.floor.max(second + 1);
+        forgotten.len() as u64
     }
 }
 
@@ -140,6 +149,7 @@ mod tests {
             assert_eq!(memory.take(&once("a", &second.to_string(), second), at(second)), Ok(()));
             assert!(memory.len() <= 10);
         }
+        assert_eq!(memory.forgotten_early(), 90);
         assert_eq!(memory.take(&once("a", "0", 0), at(100)), Err(Replayed));
         assert_eq!(memory.take(&once("a", "fresh", 50), at(100)), Err(Replayed));
         assert_eq!(memory.take(&once("a", "fresh", 99), at(100)), Ok(()));

@@ -122,6 +122,28 @@ fn role_arn(caller: &Principal) -> String {
     }
 }
 
+/// Headers in which proxies write who their client is. None but `X-Forwarded-For` is ever read.
+const CLAIMS: &[&str] = &[
+    FORWARDED_FOR,
+    "forwarded",
+    "x-forwarded-client-cert",
+    "x-real-ip",
+    "x-client-cert",
+    "x-client-ip",
+    "x-remote-user",
+    "x-ssl-client-cert",
+    "x-ssl-client-dn",
+    "x-keyward-caller",
+];
+
+/// The claims of identity and origin in this request that are not believed.
+pub(super) fn ignored_headers(rules: &Rules, raw: &RawRequest<'_>) -> Vec<&'static str> {
+    let peer = raw.origin.address.map(|peer| peer.to_canonical());
+    let is_trusted = peer.is_some_and(|peer| rules.trusted_proxies.iter().any(|network| network.contains(&peer)));
+    let believed = |name: &str| is_trusted && name == FORWARDED_FOR;
+    CLAIMS.iter().copied().filter(|name| raw.headers.contains_key(*name) && !believed(name)).collect()
+}
+
 /// The client's address. What `X-Forwarded-For` says counts only when a trusted proxy says it: the last address in it
 /// that is no trusted proxy itself. What stands before that address the client may have written, and is not read.
 ///

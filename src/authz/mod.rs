@@ -105,6 +105,7 @@ fn judge(
     trail: &mut Trail,
     once: &mut Option<Once>,
 ) -> Result<Permit, Rejection> {
+    trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
     let request = KmsRequest::parse(raw).map_err(Rejection::Malformed)?;
     trail.read(&request);
     let mut caller = identify(&snapshot.authority(), raw, &request, now).map_err(Rejection::Unidentified)?;

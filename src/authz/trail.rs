@@ -25,6 +25,8 @@ pub struct Trail {
     pub caller: Option<String>,
     /// How that was proven.
     pub proof: Option<&'static str>,
+    /// Headers with claims that were not believed, from a closed set.
+    pub ignored_headers: Vec<&'static str>,
     /// Which actions on which resources it needs.
     pub permissions: Vec<(String, String)>,
     /// The statements that granted or refused.
@@ -66,6 +68,10 @@ impl Trail {
     /// A request that could not even be received whole.
     pub fn unreadable(generation: u64, reason: &'static str) -> Self {
         Self { reason: Some(reason), ..Self::new(generation) }
+    }
+
+    pub(super) fn ignored(&mut self, headers: Vec<&'static str>) {
+        self.ignored_headers = headers;
     }
 
     pub(super) fn read(&mut self, request: &KmsRequest) {

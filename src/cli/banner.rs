@@ -6,9 +6,10 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::DEFAULT_CONFIG;
-use super::lifecycle::Listeners;
+use super::lifecycle::Doors;
 use super::serve::House;
 use crate::authn::Member;
+use crate::settings::CredentialsDoor;
 use crate::source::{Problem, shown};
 
 const TITLE: Style = AnsiColor::Cyan.on_default().bold();
@@ -16,14 +17,14 @@ const LABEL: Style = Style::new().dimmed();
 const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 /// Tells what runs.
-pub fn welcome(house: &House, listeners: &Listeners, config: &Path) {
+pub fn welcome(house: &House, doors: &Doors, config: &Path) {
     let (settings, status) = (&house.settings, house.store.status());
     let program = std::env::args().next().unwrap_or_else(|| "keyward".to_owned());
-    let endpoint = format!("http://{}", listeners.api_address);
+    let endpoints = doors.endpoints.join("  ");
     let mut out = anstream::stderr().lock();
     let _ = writeln!(out, "\n{TITLE}Keyward {}{TITLE:#}  embedded KMS, policies enforced\n", env!("CARGO_PKG_VERSION"));
     let rows = [
-        ("endpoint", format!("{endpoint}  region {}, account {}", settings.kms.region, settings.kms.account)),
+        ("endpoint", format!("{endpoints}  region {}, account {}", settings.kms.region, settings.kms.account)),
         (
             "policies",
             format!(
@@ -47,15 +48,25 @@ pub fn welcome(house: &House, listeners: &Listeners, config: &Path) {
                 shown(&settings.kms.data)
             ),
         ),
-        ("metrics", format!("http://{}/metrics, /healthz, /readyz", listeners.admin_address)),
+        ("metrics", format!("http://{}/metrics, /healthz, /readyz", doors.admin_address)),
     ];
-    for (label, text) in rows {
+    for (label, text) in rows.into_iter().chain(credentials(house, doors)) {
         let _ = writeln!(out, "  {LABEL}{label:<10}{LABEL:#}{text}");
     }
-    let at = if listeners.api_address == super::call::DEFAULT_ENDPOINT_ADDRESS {
+    if settings.signatures.rules.trust_upstream {
+        let _ = writeln!(
+            out,
+            "\n  {WRONG}signatures are NOT verified here{WRONG:#}: trust_upstream leaves that to the KMS behind"
+        );
+    }
+    let Some(address) = doors.api_address else {
+        let _ = writeln!(out);
+        return;
+    };
+    let at = if address == super::call::DEFAULT_ENDPOINT_ADDRESS {
         String::new()
     } else {
-        format!(" --endpoint {endpoint}")
+        format!(" --endpoint http://{address}")
     };
     let config =
         if config == Path::new(DEFAULT_CONFIG) { String::new() } else { format!(" --config {}", config.display()) };
@@ -64,6 +75,20 @@ pub fn welcome(house: &House, listeners: &Listeners, config: &Path) {
         let _ = writeln!(out, "    {program} call {what} --as {caller}{at}{config}");
     }
     let _ = writeln!(out);
+}
+
+/// Where credentials are handed out. The token is in its file, and not here: this may be a log.
+fn credentials(house: &House, doors: &Doors) -> Option<(&'static str, String)> {
+    let credentials = house.settings.credentials.as_ref()?;
+    let (account, role) = &credentials.role;
+    let place = match (&credentials.at, doors.credentials_address) {
+        (CredentialsDoor::Loopback(_, token), Some(address)) => {
+            format!("http://{address}/credentials/TOKEN, with the token in {}", shown(token))
+        }
+        (CredentialsDoor::Socket(socket, _), _) => format!("{} /credentials", shown(&socket.path)),
+        _ => return None,
+    };
+    Some(("vends", format!("sessions of acs:ram::{account}:role/{role}  at {place}")))
 }
 
 /// Two commands to try at once: those of the example set where its callers are there, otherwise what anybody may call.

@@ -1,58 +1,74 @@
-//! From the first connection to the last answer: ports, signals, draining.
+//! From the first connection to the last answer: doors, signals, draining.
 //!
-//! The first SIGTERM or Ctrl-C closes the ports, lets running requests end and then ends at once; a second one does not
-//! wait for them. pingora's services do the accepting; its own server loop is not used, because it waits out a fixed
-//! grace period and retries a port that is taken for half a minute.
+//! The first SIGTERM or Ctrl-C closes the doors, lets running requests end and then ends at once; a second one does not
+//! wait for them. pingora's sessions do the talking; its own server loop is not used, because it waits out a fixed grace
+//! period and retries a port that is taken for half a minute.
 
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
+use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pingora::apps::ServerApp;
-use pingora::server::{Fds, ListenFds};
-use pingora::services::Service as _;
-use pingora::services::listening::Service;
+use prometheus::{IntCounter, IntGauge};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::serve::House;
-use crate::admin::Admin;
+use crate::admin::{Admin, Vending};
+use crate::listen::{Connection, Door, Guests};
 use crate::proxy::{Api, Drain};
-use crate::settings::{Limits, Listen};
+use crate::settings::{Credentials, CredentialsDoor, Limits};
 
-/// The ports, bound before anything is promised.
-pub struct Listeners {
-    api: TcpListener,
-    admin: TcpListener,
-    /// Where the API listens.
-    pub api_address: SocketAddr,
+/// How many may be at the admin port, or fetch credentials, at the same time.
+const OPERATORS_MAX: usize = 64;
+
+/// The doors, taken before anything is promised.
+pub struct Doors {
+    api: Vec<Door>,
+    admin: Door,
+    credentials: Option<(Door, Arc<Vending>)>,
+    /// Where the API is, as clients write it: `http://…`, `https://…`, or the path of a Unix socket.
+    pub endpoints: Vec<String>,
+    /// Where the API listens without TLS.
+    pub api_address: Option<SocketAddr>,
     /// Where the admin port listens.
     pub admin_address: SocketAddr,
+    /// Where credentials are handed out on loopback.
+    pub credentials_address: Option<SocketAddr>,
 }
 
-impl Listeners {
-    /// Binds both ports.
+impl Doors {
+    /// Takes all of them.
     ///
     /// # Errors
-    /// Says which address cannot be had, and why.
-    pub fn bind(listen: &Listen) -> Result<Self, String> {
-        let (api, admin) = (bind("listen.api", listen.api)?, bind("listen.admin", listen.admin)?);
-        let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
-        Ok(Self { api_address: address(&api)?, admin_address: address(&admin)?, api, admin })
-    }
-}
-
-fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            format!("{address} is taken by another program; end it or choose another {setting}")
+    /// Says which cannot be had, and why.
+    pub fn take(house: &House) -> Result<Self, String> {
+        let (listen, patience) = (&house.settings.listen, house.settings.limits.request);
+        let proxies = &house.settings.network.proxy_protocol;
+        let (mut api, mut endpoints, mut api_address) = (Vec::new(), Vec::new(), None);
+        if let Some(address) = listen.api {
+            let door = Door::tcp("listen.api", address, patience)?.behind(proxies);
+            api_address = door.address();
+            endpoints.extend(api_address.map(|address| format!("http://{address}")));
+            api.push(door);
         }
-        _ => format!("{setting} = \"{address}\" cannot be listened on: {error}"),
-    })
+        if let Some(((address, _), tls)) = listen.tls.as_ref().zip(house.tls.clone()) {
+            let door = Door::tcp("listen.tls", *address, patience)?.behind(proxies).with_tls(tls);
+            endpoints.extend(door.address().map(|address| format!("https://{address}")));
+            api.push(door);
+        }
+        if let Some(socket) = &listen.socket {
+            api.push(Door::unix("listen.socket", socket, patience)?);
+            endpoints.push(socket.path.display().to_string());
+        }
+        let admin = Door::tcp("listen.admin", listen.admin, patience)?;
+        let admin_address = admin.address().unwrap_or(listen.admin);
+        let credentials = house.settings.credentials.as_ref().map(|it| vending_door(house, it)).transpose()?;
+        let credentials_address = credentials.as_ref().and_then(|(door, _)| door.address());
+        Ok(Self { api, admin, credentials, endpoints, api_address, admin_address, credentials_address })
+    }
 }
 
 /// File descriptors that the process needs for other things than clients.
@@ -70,26 +86,52 @@ pub fn make_room(limits: &mut Limits) {
     }
 }
 
+fn vending_door(house: &House, credentials: &Credentials) -> Result<(Door, Arc<Vending>), String> {
+    let patience = house.settings.limits.request;
+    let door = match &credentials.at {
+        CredentialsDoor::Loopback(address, _) => Door::tcp("credentials.listen", *address, patience),
+        CredentialsDoor::Socket(socket, _) => Door::unix("credentials.socket", socket, patience),
+    }?;
+    let counter = house.telemetry.metrics.credentials.clone();
+    let vending = Vending::new(house.store.clone(), credentials.clone(), door.address(), counter)?;
+    Ok((door, Arc::new(vending)))
+}
+
 /// Serves until told to end.
 ///
 /// # Errors
 /// The runtime or the signal handlers cannot be set up.
-pub fn run(house: &House, listeners: Listeners) -> Result<(), String> {
+pub fn run(house: &House, doors: Doors) -> Result<(), String> {
     let runtime = Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
-    runtime.block_on(serve(house, listeners))?;
+    runtime.block_on(serve(house, doors))?;
     // Answers are out; whatever still waits for input has nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
 }
 
-async fn serve(house: &House, listeners: Listeners) -> Result<(), String> {
+async fn serve(house: &House, doors: Doors) -> Result<(), String> {
     let drain = Arc::new(Drain::default());
     let (end, ending) = watch::channel(false);
     let (store, telemetry) = (house.store.clone(), house.telemetry.clone());
-    let api = Api::new(store.clone(), house.kms.clone(), telemetry.clone(), &house.settings, drain.clone());
-    let admin = Admin::new(store, telemetry, drain.clone(), listeners.admin_address);
-    start("api", api, listeners.api, listeners.api_address, &ending);
-    start("admin", admin, listeners.admin, listeners.admin_address, &ending);
+    let metrics = &telemetry.metrics;
+    let guests = Guests::new(
+        house.settings.limits.connections,
+        metrics.connections.clone(),
+        metrics.connections_refused.clone(),
+    );
+    let api = Arc::new(Api::new(store.clone(), house.kms.clone(), telemetry.clone(), &house.settings, drain.clone()));
+    for door in doors.api {
+        let (api, ending) = (api.clone(), ending.clone());
+        start(door, guests.clone(), &ending.clone(), move |connection| {
+            let (api, ending) = (api.clone(), ending.clone());
+            async move { api.serve(connection, ending).await }
+        });
+    }
+    if let Some((door, vending)) = doors.credentials {
+        start_app(door, vending.clone(), &ending, move |connection| vending.admits(connection.peer.origin().uid));
+    }
+    let admin = Admin::new(store, telemetry.clone(), drain.clone(), doors.admin_address, house.tls.clone());
+    start_app(doors.admin, Arc::new(admin), &ending, |_| true);
 
     let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
     signals.next().await;
@@ -105,21 +147,49 @@ async fn serve(house: &House, listeners: Listeners) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs a pingora service on a port that is bound already.
-fn start<A: ServerApp + Send + Sync + 'static>(
-    name: &str,
-    app: A,
-    listener: TcpListener,
-    address: SocketAddr,
+/// Lets clients in at a door.
+fn start<F, Fut>(door: Door, guests: Arc<Guests>, ending: &watch::Receiver<bool>, enter: F)
+where
+    F: Fn(Connection) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let ending = ending.clone();
+    tokio::spawn(async move {
+        if let Err(error) = door.open(guests, ending, enter).await {
+            tracing::error!(%error, "a socket cannot be listened on any more");
+        }
+    });
+}
+
+/// Lets those in whom `admits` admits, to one of pingora's applications.
+fn start_app<A: ServerApp + Send + Sync + 'static>(
+    door: Door,
+    app: Arc<A>,
     ending: &watch::Receiver<bool>,
+    admits: impl Fn(&mut Connection) -> bool + Send + Sync + 'static,
 ) {
-    let address = address.to_string();
-    let mut service = Service::new(name.to_owned(), app);
-    service.add_tcp(&address);
-    let mut fds = Fds::new();
-    fds.add(address, listener.into_raw_fd());
-    let (fds, ending): (ListenFds, _) = (Arc::new(Mutex::new(fds)), ending.clone());
-    tokio::spawn(async move { service.start_service(Some(fds), ending, 1).await });
+    let guests = uncounted_guests();
+    let told = ending.clone();
+    start(door, guests, ending, move |mut connection| {
+        let (app, ending) = (app.clone(), told.clone());
+        let admitted = admits(&mut connection);
+        async move {
+            let Connection { stream, guest: _guest, .. } = connection;
+            let mut next = admitted.then_some(stream);
+            while let Some(stream) = next.take() {
+                next = app.process_new(stream, &ending).await;
+            }
+        }
+    });
+}
+
+/// Operators are few, and no metric counts them.
+fn uncounted_guests() -> Arc<Guests> {
+    let gauge = IntGauge::new("operators", "operators");
+    let counter = IntCounter::new("operators_refused", "operators_refused");
+    #[expect(clippy::expect_used, reason = "the names are legal, and the library checks nothing else")]
+    let (gauge, counter) = (gauge.expect("a legal name"), counter.expect("a legal name"));
+    Guests::new(OPERATORS_MAX, gauge, counter)
 }
 
 /// Resolves when no request is being answered any more.

@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::banner;
-use super::lifecycle::{self, Listeners};
+use super::lifecycle::{self, Doors};
 use super::{Exit, SettingsFile, now};
+use crate::listen::Tls;
 use crate::local_kms::{LocalKms, OpenError, check_seed};
-use crate::settings::{AuditTarget, Settings};
+use crate::settings::{AuditTarget, Policies, Settings};
 use crate::source::{Problem, shown};
 use crate::store::{Store, Watcher};
 use crate::telemetry::{Audit, Metrics, Telemetry, init_logs};
@@ -27,6 +28,8 @@ pub struct House {
     pub store: Arc<Store>,
     /// The embedded KMS.
     pub kms: Arc<LocalKms>,
+    /// The TLS of the API, if it has any.
+    pub tls: Option<Arc<Tls>>,
     /// Where records go.
     pub telemetry: Telemetry,
 }
@@ -61,21 +64,38 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let house = build(settings)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
-    let listeners = Listeners::bind(&house.settings.listen).map_err(NotStarted::Failed)?;
-    banner::welcome(&house, &listeners, &arguments.settings.config);
-    lifecycle::run(&house, listeners).map_err(NotStarted::Failed)?;
-    drop(watcher);
+    let tls_watcher = house.tls.clone().map(|tls| watch_tls(tls, &house.settings.policies)).transpose()?;
+    let doors = Doors::take(&house).map_err(NotStarted::Failed)?;
+    banner::welcome(&house, &doors, &arguments.settings.config);
+    lifecycle::run(&house, doors).map_err(NotStarted::Failed)?;
+    drop((watcher, tls_watcher));
     house.telemetry.audit.finish();
     Ok(())
 }
 
+/// Takes new certificates as they come.
+fn watch_tls(tls: Arc<Tls>, policies: &Policies) -> Result<Watcher, NotStarted> {
+    let looking = tls.clone();
+    let look = move || {
+        looking.reload();
+        false
+    };
+    let watcher = Watcher::of_files(tls.files(), policies, look);
+    watcher.map_err(|error| failed("the thread that watches TLS files cannot be started", &error))
+}
+
 fn build(settings: Settings) -> Result<House, NotStarted> {
-    let store = Store::open(&settings, now()).map_err(|mut problems| {
-        // All mistakes at once, also those that would come later.
-        problems.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
-        NotStarted::Problems(problems)
-    })?;
-    let store = Arc::new(store);
+    let tls = settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose();
+    let store = Store::open(&settings, now());
+    let (store, tls) = match (store, tls) {
+        (Ok(store), Ok(tls)) => (Arc::new(store), tls.map(Arc::new)),
+        (store, tls) => {
+            // All mistakes at once, also those that would come later.
+            let mut problems: Vec<Problem> = [store.err(), tls.err()].into_iter().flatten().flatten().collect();
+            problems.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
+            return Err(NotStarted::Problems(problems));
+        }
+    };
     let kms = LocalKms::open(&settings.kms, store.clone(), now()).map_err(|error| match error {
         OpenError::Seed(problems) => NotStarted::Problems(problems),
         other => NotStarted::Failed(other.to_string()),
@@ -89,7 +109,8 @@ fn build(settings: Settings) -> Result<House, NotStarted> {
         failed(&format!("the audit trail (log.audit) cannot be written to {target}"), &error)
     })?;
     let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
-    Ok(House { settings, store, kms: Arc::new(kms), telemetry })
+    telemetry.metrics.trust_upstream.set(i64::from(settings.signatures.rules.trust_upstream));
+    Ok(House { settings, store, kms: Arc::new(kms), tls, telemetry })
 }
 
 fn failed(what: &str, error: &dyn Display) -> NotStarted {

@@ -1,18 +1,14 @@
 //! The service: connections, and the path of one request through them.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use pingora::apps::ServerApp;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::l4::socket::SocketAddr;
 use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
 use uuid::Uuid;
@@ -21,6 +17,7 @@ use super::receive::{Unreceived, receive};
 use crate::authn::ReplayMemory;
 use crate::authz::{Judgement, Permit, Trail, authorize};
 use crate::kms::{Answer, Effect, ErrorCode, Format, KmsError, Origin, RawRequest};
+use crate::listen::{Connection, Peer};
 use crate::local_kms::LocalKms;
 use crate::settings::{Limits, Settings};
 use crate::store::Store;
@@ -36,7 +33,6 @@ pub struct Api {
     telemetry: Telemetry,
     limits: Limits,
     drain: Arc<Drain>,
-    connections: AtomicUsize,
     replays: Option<Mutex<ReplayMemory>>,
 }
 
@@ -64,28 +60,23 @@ impl Drain {
     }
 }
 
-/// Counts something as long as it lives, for us and for the metrics.
-struct Counted<'a> {
-    counter: &'a AtomicUsize,
+/// A request that is being answered, for us and for the metrics, until this is dropped.
+struct Running<'a> {
+    running: &'a AtomicUsize,
     gauge: &'a IntGauge,
 }
 
-impl<'a> Counted<'a> {
-    fn new(counter: &'a AtomicUsize, gauge: &'a IntGauge) -> Self {
-        counter.fetch_add(1, Ordering::SeqCst);
+impl<'a> Running<'a> {
+    fn new(running: &'a AtomicUsize, gauge: &'a IntGauge) -> Self {
+        running.fetch_add(1, Ordering::SeqCst);
         gauge.inc();
-        Self { counter, gauge }
-    }
-
-    /// How many there are, this one included.
-    fn count(&self) -> usize {
-        self.counter.load(Ordering::SeqCst)
+        Self { running, gauge }
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.counter.fetch_sub(1, Ordering::SeqCst);
+        self.running.fetch_sub(1, Ordering::SeqCst);
         self.gauge.dec();
     }
 }
@@ -111,17 +102,26 @@ impl Api {
         let nonces = settings.signatures.nonces;
         let replays = (nonces > 0).then(|| Mutex::new(ReplayMemory::new(nonces, now())));
         let limits = settings.limits.clone();
-        Self { store, kms, telemetry, limits, drain, connections: AtomicUsize::new(0), replays }
+        Self { store, kms, telemetry, limits, drain, replays }
+    }
+
+    /// Answers one request after the other, until the client or the service ends.
+    pub async fn serve(&self, connection: Connection, mut ending: ShutdownWatch) {
+        let Connection { stream, mut peer, guest: _guest } = connection;
+        let mut next = Some(stream);
+        while let Some(stream) = next.take() {
+            next = self.serve_one(stream, &mut peer, &mut ending).await;
+        }
     }
 
     /// Answers one request. Returns the connection if another one may follow.
-    async fn serve_one(&self, mut stream: Stream, shutdown: &mut ShutdownWatch) -> Option<Stream> {
+    async fn serve_one(&self, mut stream: Stream, peer: &mut Peer, ending: &mut ShutdownWatch) -> Option<Stream> {
         // Nothing was asked yet, so nobody is left without an answer.
         tokio::select! {
             begun = begins(&mut stream) => begun?,
-            () = ended(shutdown) => return None,
+            () = ended(ending) => return None,
         }
-        let _running = Counted::new(&self.drain.running, &self.telemetry.metrics.running);
+        let _running = Running::new(&self.drain.running, &self.telemetry.metrics.running);
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(KEEPALIVE.as_secs()));
         session.set_write_timeout(Some(self.limits.request));
@@ -130,21 +130,27 @@ impl Api {
         let received = match tokio::time::timeout_at(deadline, session.read_request()).await {
             Ok(Ok(false)) => return None,
             Ok(Ok(true)) => receive(&mut session, self.limits.body_bytes, deadline).await,
-            Ok(Err(error)) => return self.refuse_head(session, &Unreceived::unparsable(&error)).await,
-            Err(_) => return self.refuse_head(session, &Unreceived::too_slow()).await,
+            Ok(Err(error)) => return self.refuse_head(session, peer, &Unreceived::unparsable(&error)).await,
+            Err(_) => return self.refuse_head(session, peer, &Unreceived::too_slow()).await,
         };
+        let origin = peer.origin();
         let reusable = received.is_ok() && !self.drain.is_ending();
-        let outcome = self.judge(&session, received).await;
-        self.conclude(session, outcome, reusable).await
+        let outcome = self.judge(&session, origin, received).await;
+        self.conclude(session, origin, outcome, reusable).await
     }
 
     /// Answers a request of which not even the head could be read.
-    async fn refuse_head(&self, session: ServerSession, why: &Unreceived) -> Option<Stream> {
+    async fn refuse_head(&self, session: ServerSession, peer: &mut Peer, why: &Unreceived) -> Option<Stream> {
         let outcome = self.unreceived(Format::Json, "", why);
-        self.conclude(session, outcome, false).await
+        self.conclude(session, peer.origin(), outcome, false).await
     }
 
-    async fn judge(&self, session: &ServerSession, received: Result<Bytes, Unreceived>) -> (String, Outcome) {
+    async fn judge(
+        &self,
+        session: &ServerSession,
+        origin: &Origin,
+        received: Result<Bytes, Unreceived>,
+    ) -> (String, Outcome) {
         let head = session.req_header();
         let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
         let body = match &received {
@@ -152,7 +158,6 @@ impl Api {
             Err(_) => &[],
         };
         let target = String::from_utf8_lossy(head.raw_path());
-        let origin = &Origin { address: peer(session), ..Origin::default() };
         let raw = RawRequest { method: head.method.as_str(), target: &target, headers: &head.headers, body, origin };
         match &received {
             Ok(_) => self.answer(&raw, host).await,
@@ -185,7 +190,12 @@ impl Api {
     fn once(&self, judgement: Judgement, now: Timestamp) -> Judgement {
         match &self.replays {
             // A panic while the lock was held may have lost a nonce that was being noted, and no other.
-            Some(replays) => judgement.once(&mut replays.lock().unwrap_or_else(PoisonError::into_inner), now),
+            Some(replays) => {
+                let mut memory = replays.lock().unwrap_or_else(PoisonError::into_inner);
+                let judgement = judgement.once(&mut memory, now);
+                self.telemetry.metrics.remembered(&memory);
+                judgement
+            }
             None => judgement,
         }
     }
@@ -222,6 +232,7 @@ impl Api {
     async fn conclude(
         &self,
         mut session: ServerSession,
+        origin: &Origin,
         (request_id, outcome): (String, Outcome),
         reusable: bool,
     ) -> Option<Stream> {
@@ -231,7 +242,7 @@ impl Api {
         self.telemetry.record(&Record {
             time: now(),
             request_id: &request_id,
-            peer: peer(&session),
+            origin,
             trail: &outcome.trail,
             status: outcome.answer.status,
             code: outcome.code,
@@ -241,23 +252,6 @@ impl Api {
         send(&mut session, &request_id, outcome.answer).await.ok()?;
         let finished = session.finish().await.ok()??;
         Some(finished.into_parts().0).filter(|_| reusable)
-    }
-}
-
-#[async_trait]
-impl ServerApp for Api {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let connected = Counted::new(&self.connections, &self.telemetry.metrics.connections);
-        if connected.count() > self.limits.connections {
-            self.telemetry.metrics.connections_refused.inc();
-            return None;
-        }
-        let mut shutdown = shutdown.clone();
-        let mut next = Some(stream);
-        while let Some(stream) = next.take() {
-            next = self.serve_one(stream, &mut shutdown).await;
-        }
-        None
     }
 }
 
@@ -281,13 +275,6 @@ async fn begins(stream: &mut Stream) -> Option<()> {
 /// Resolves when the service is ending.
 async fn ended(shutdown: &mut ShutdownWatch) {
     let _ = shutdown.wait_for(|ending| *ending).await;
-}
-
-fn peer(session: &ServerSession) -> Option<IpAddr> {
-    match session.client_addr()? {
-        SocketAddr::Inet(address) => Some(address.ip()),
-        SocketAddr::Unix(_) => None,
-    }
 }
 
 fn new_request_id() -> String {

@@ -3,14 +3,16 @@
 //! Every mistake is reported, each with its place and what would be right. Defaults stand in this file and are shown in
 //! `config/keyward.toml`. Paths are relative to the folder of the settings file.
 
+mod listen;
 mod text;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use listen::{Credentials, CredentialsDoor, Listen, Socket, Tls};
 pub use text::read_text;
 
 use crate::authn::IdentityRules;
@@ -24,6 +26,8 @@ use crate::source::{Problem, shown, suggest};
 pub struct Settings {
     /// Where to listen.
     pub listen: Listen,
+    /// Credentials that are handed to a workload; `None` if none are.
+    pub credentials: Option<Credentials>,
     /// The embedded KMS.
     pub kms: Kms,
     /// Policies and identities on disk.
@@ -38,15 +42,6 @@ pub struct Settings {
     pub limits: Limits,
     /// Logs and audit lines.
     pub log: Log,
-}
-
-/// `[listen]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// For applications.
-    pub api: SocketAddr,
-    /// For metrics and health.
-    pub admin: SocketAddr,
 }
 
 /// `[kms]`
@@ -89,6 +84,8 @@ pub struct Signatures {
 pub struct Network {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Proxies that begin each connection with a header of the PROXY protocol.
+    pub proxy_protocol: Vec<IpNet>,
     /// The VPC that requests come from, for `acs:SourceVpc`.
     pub source_vpc: Option<String>,
 }
@@ -171,7 +168,10 @@ impl Settings {
     /// Every problem with its place.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, Vec<Problem>> {
         toml::read(text, |root| {
-            let (listen, kms) = (listen(&root.section("listen")), kms(&root.section("kms"), folder));
+            let tls = listen::tls(&root.section("tls"), folder);
+            let listen = listen::listen(&root.section("listen"), tls, folder);
+            let credentials = listen::credentials(root, folder);
+            let kms = kms(&root.section("kms"), folder);
             let policies = policies(&root.section("policies"), folder);
             let signatures = signatures(&root.section("signatures"));
             let network = network(&root.section("network"));
@@ -179,34 +179,9 @@ impl Settings {
             let limits = limits(&root.section("limits"));
             let log = log(&root.section("log"), folder);
             let (listen, kms, policies) = (listen?, kms?, policies?);
-            Some(Self { listen, kms, policies, signatures, network, authorization, limits, log })
+            Some(Self { listen, credentials, kms, policies, signatures, network, authorization, limits, log })
         })
     }
-}
-
-fn listen(section: &Section<'_>) -> Option<Listen> {
-    let address = |name, default: &'static str| {
-        let parse = |text: &str| {
-            text.parse::<SocketAddr>().map_err(|_| "must be an IP address with a port, such as \"127.0.0.1:7480\"")
-        };
-        match section.parsed(name, parse) {
-            None if section.string(name).is_none() => default.parse().ok(),
-            parsed => parsed,
-        }
-    };
-    let (api, admin) = (address("api", "127.0.0.1:7480"), address("admin", "127.0.0.1:7481"));
-    if !section.boolean("beyond_loopback").unwrap_or(false) {
-        for (name, address) in [("api", api), ("admin", admin)] {
-            if address.is_some_and(|address| !address.ip().is_loopback()) {
-                section.report_at(name, "is reachable from other machines; if you mean it, set beyond_loopback = true");
-            }
-        }
-    }
-    if api.is_some_and(|api| api.port() != 0 && Some(api) == admin) {
-        section.report_at("admin", "must be another address than listen.api");
-    }
-    section.finish();
-    Some(Listen { api: api?, admin: admin? })
 }
 
 fn kms(section: &Section<'_>, folder: &Path) -> Option<Kms> {
@@ -267,19 +242,27 @@ fn signatures(section: &Section<'_>) -> Signatures {
 }
 
 fn network(section: &Section<'_>) -> Network {
-    let mut trusted_proxies = Vec::new();
-    for (text, offset) in section.strings("trusted_proxies").unwrap_or_default() {
+    let network = Network {
+        trusted_proxies: networks(section, "trusted_proxies"),
+        proxy_protocol: networks(section, "proxy_protocol"),
+        source_vpc: section.string("source_vpc").map(str::to_owned),
+    };
+    section.finish();
+    network
+}
+
+fn networks(section: &Section<'_>, name: &'static str) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (text, offset) in section.strings(name).unwrap_or_default() {
         match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => trusted_proxies.push(network),
+            Ok(network) => networks.push(network),
             Err(_) => section.report_place(
                 offset,
-                format!("`network.trusted_proxies` holds `{text}`; write addresses or networks such as \"10.0.0.0/8\""),
+                format!("`network.{name}` holds `{text}`; write addresses or networks such as \"10.0.0.0/8\""),
             ),
         }
     }
-    let source_vpc = section.string("source_vpc").map(str::to_owned);
-    section.finish();
-    Network { trusted_proxies, source_vpc }
+    networks
 }
 
 fn authorization(section: &Section<'_>) -> Authorization {
@@ -360,7 +343,7 @@ mod tests {
     #[test]
     fn what_is_not_written_has_its_default() {
         let settings = Settings::parse(LEAST, Path::new("/etc")).unwrap();
-        assert_eq!(settings.listen.api.to_string(), "127.0.0.1:7480");
+        assert_eq!(settings.listen.api, "127.0.0.1:7480".parse().ok());
         assert_eq!(settings.policies.directory, Path::new("/etc/p"));
         assert!(!settings.authorization.explain_denials);
     }

@@ -1,6 +1,7 @@
 //! Keeping the snapshot in force what the files say.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -27,12 +28,32 @@ impl Watcher {
             (&policies.directory, RecursiveMode::Recursive),
             (&folder_of(&policies.identities), RecursiveMode::NonRecursive),
         ]);
+        Self::of(events, policies, move || store.reload(clock()).unsettled)
+    }
+
+    /// Begins to watch some files. `look` looks at them, and says whether it is worth looking again soon.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn of_files<'f>(
+        files: impl Iterator<Item = &'f Path>,
+        policies: &Policies,
+        look: impl Fn() -> bool + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let folders: Vec<PathBuf> = files.map(folder_of).collect();
+        let folders: Vec<_> = folders.iter().map(|folder| (folder.as_path(), RecursiveMode::NonRecursive)).collect();
+        Self::of(Events::of(&folders), policies, look)
+    }
+
+    fn of(events: Events, policies: &Policies, look: impl Fn() -> bool + Send + 'static) -> std::io::Result<Self> {
         let stopper = events.stopper();
         let (quiet, rescan) = (policies.debounce, policies.rescan);
         let thread = thread::Builder::new().name("keyward-watch".to_owned()).spawn(move || {
             let mut patience = rescan;
             while events.wait(quiet, patience) != Cause::Stop {
-                patience = if look(&store, clock()) { quiet } else { rescan };
+                // Whatever goes wrong with one look, the next one comes.
+                let soon = panic::catch_unwind(AssertUnwindSafe(&look)).unwrap_or(false);
+                patience = if soon { quiet } else { rescan };
             }
         })?;
         Ok(Self { stopper, thread: Some(thread) })
@@ -46,10 +67,4 @@ impl Drop for Watcher {
             let _ = thread.join();
         }
     }
-}
-
-/// Looks at the files; `true` if it is worth looking again soon. Whatever goes wrong with one look, the next one comes.
-fn look(store: &Store, now: Timestamp) -> bool {
-    let reload = panic::catch_unwind(AssertUnwindSafe(|| store.reload(now)));
-    reload.is_ok_and(|reload| reload.unsettled)
 }

@@ -14,6 +14,7 @@ use prometheus::IntCounter;
 use serde::Serialize;
 
 use super::Record;
+use crate::kms::Origin;
 use crate::settings::AuditTarget;
 
 /// How many lines may wait to be written.
@@ -76,7 +77,7 @@ impl<'a> Line<'a> {
         Self {
             time: format!("{:.3}", record.time),
             request_id: record.request_id,
-            peer: record.peer.map(|peer| peer.to_string()),
+            peer: peer(record.origin),
             caller: trail.caller.as_deref(),
             access_key_id: trail.access_key_id.as_deref(),
             proof: trail.proof,
@@ -92,6 +93,12 @@ impl<'a> Line<'a> {
             upstream_us: record.upstream.map(|upstream| upstream.as_micros()),
         }
     }
+}
+
+/// An address, or the user id at a Unix socket.
+fn peer(origin: &Origin) -> Option<String> {
+    let address = origin.address.map(|address| address.to_string());
+    address.or_else(|| origin.uid.map(|uid| format!("uid:{uid}")))
 }
 
 impl Audit {
@@ -198,7 +205,7 @@ mod tests {
         let record = Record {
             time: "2026-01-02T03:04:05.678901Z".parse().unwrap(),
             request_id: "R",
-            peer: "127.0.0.1".parse().ok(),
+            origin: &Origin { address: "127.0.0.1".parse().ok(), ..Origin::default() },
             trail: &trail,
             status: 403,
             code: Some("Forbidden.NoPermission"),

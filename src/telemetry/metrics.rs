@@ -15,6 +15,13 @@
 //! | `keyward_invalid_files` | | files whose present version cannot be used |
 //! | `keyward_reloads_total` | result | changed sets taken, or not |
 //! | `keyward_audit_dropped_total` | | audit lines lost |
+//! | `keyward_nonces` | | requests remembered, so that none is taken twice |
+//! | `keyward_nonces_forgotten_total` | | requests forgotten early, because there was no room |
+//! | `keyward_ignored_headers_total` | header | headers with claims of identity or origin that nobody trusted made |
+//! | `keyward_credentials_total` | result | credentials handed out, and refused |
+//! | `keyward_tls_certificate_expires_seconds` | | when our certificate expires: seconds since 1970 |
+//! | `keyward_tls_reloads_total` | result | changed TLS files taken, or not |
+//! | `keyward_trust_upstream` | | 1 if signatures are left to the KMS behind us |
 //! | `keyward_build_info` | version | always 1 |
 
 use http::StatusCode;
@@ -25,7 +32,8 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use super::Record;
+use super::{Record, TlsReport};
+use crate::authn::ReplayMemory;
 use crate::store::Status;
 
 /// All metrics of a running Keyward.
@@ -40,6 +48,15 @@ pub struct Metrics {
     generation: IntGauge,
     invalid_files: IntGauge,
     reloads: IntCounterVec,
+    tls_expires: IntGauge,
+    tls_reloads: IntCounterVec,
+    ignored_headers: IntCounterVec,
+    nonces: IntGauge,
+    nonces_forgotten: IntCounter,
+    /// Whether signatures are left to the KMS behind us.
+    pub trust_upstream: IntGauge,
+    /// Credentials handed out, and refused.
+    pub credentials: IntCounterVec,
     /// Raising a counter to what was counted elsewhere is two steps: two at once would raise it twice.
     raising: Mutex<()>,
     /// Audit lines lost.
@@ -91,6 +108,27 @@ impl Metrics {
             generation: gauge("keyward_policy_generation", "Counts the sets of policies that were in force.")?,
             invalid_files: gauge("keyward_invalid_files", "Files whose present version cannot be used.")?,
             reloads: counter("keyward_reloads_total", "Changed sets of files, taken or refused.", &["result"])?,
+            tls_expires: gauge(
+                "keyward_tls_certificate_expires_seconds",
+                "When the TLS certificate expires, in seconds since 1970; 0 without TLS.",
+            )?,
+            tls_reloads: counter("keyward_tls_reloads_total", "Changed TLS files, taken or refused.", &["result"])?,
+            ignored_headers: counter(
+                "keyward_ignored_headers_total",
+                "Headers that claim an identity or an origin, sent by who is not trusted with them.",
+                &["header"],
+            )?,
+            nonces: gauge("keyward_nonces", "Requests remembered, so that none is taken twice.")?,
+            nonces_forgotten: register(
+                &registry,
+                IntCounter::new("keyward_nonces_forgotten_total", "Requests forgotten early, for lack of room.")?,
+            )?,
+            trust_upstream: gauge("keyward_trust_upstream", "1 if signatures are left to the KMS behind Keyward.")?,
+            credentials: counter(
+                "keyward_credentials_total",
+                "Credentials handed out, or refused and why.",
+                &["result"],
+            )?,
             audit_dropped: register(
                 &registry,
                 IntCounter::new("keyward_audit_dropped_total", "Audit lines that could not be written.")?,
@@ -122,10 +160,19 @@ impl Metrics {
         if let Some(upstream) = record.upstream {
             self.upstream.observe(upstream.as_secs_f64());
         }
+        for header in &trail.ignored_headers {
+            self.ignored_headers.with_label_values(&[*header]).inc();
+        }
+    }
+
+    /// Notes how full the memory of requests is, and how many it had to forget.
+    pub fn remembered(&self, memory: &ReplayMemory) {
+        self.nonces.set(as_gauge(memory.len() as u64));
+        raise(&self.nonces_forgotten, memory.forgotten_early());
     }
 
     /// The text that Prometheus reads, with the store's state as it is now.
-    pub fn render(&self, status: &Status) -> Vec<u8> {
+    pub fn render(&self, status: &Status, tls: Option<&TlsReport>) -> Vec<u8> {
         for (kind, count) in
             [("key", status.key_policies), ("secret", status.secret_policies), ("ram", status.ram_policies)]
         {
@@ -139,6 +186,11 @@ impl Metrics {
         let raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
         raise(&self.reloads.with_label_values(&["taken"]), status.reloads_taken);
         raise(&self.reloads.with_label_values(&["refused"]), status.reloads_refused);
+        if let Some(tls) = tls {
+            self.tls_expires.set(tls.expires.map_or(0, |expires| expires.as_second()));
+            raise(&self.tls_reloads.with_label_values(&["taken"]), tls.reloads_taken);
+            raise(&self.tls_reloads.with_label_values(&["refused"]), tls.reloads_refused);
+        }
         drop(raising);
         let mut text = Vec::new();
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
@@ -173,7 +225,7 @@ mod tests {
             metrics.observe(&Record {
                 time: jiff::Timestamp::UNIX_EPOCH,
                 request_id: "",
-                peer: None,
+                origin: crate::kms::Origin::unknown(),
                 trail: &trail,
                 status: 403,
                 code: None,
@@ -181,7 +233,7 @@ mod tests {
                 upstream: None,
             });
         }
-        let text = String::from_utf8(metrics.render(&Status::default())).unwrap();
+        let text = String::from_utf8(metrics.render(&Status::default(), None)).unwrap();
         let expected = r#"keyward_requests_total{decision="reject",operation="other",status="403"} 3"#;
         assert!(text.contains(expected), "{text}");
         assert!(text.contains(r#"keyward_rejections_total{reason="implicit_deny"} 3"#));

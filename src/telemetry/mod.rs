@@ -7,7 +7,6 @@ mod audit;
 mod logs;
 mod metrics;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,8 @@ pub use logs::init as init_logs;
 pub use metrics::Metrics;
 
 use crate::authz::Trail;
+use crate::kms::Origin;
+use crate::source::Problem;
 
 /// What became of one request.
 pub struct Record<'a> {
@@ -23,8 +24,8 @@ pub struct Record<'a> {
     pub time: jiff::Timestamp,
     /// Its id, which the client has too.
     pub request_id: &'a str,
-    /// Who was at the other end of the socket.
-    pub peer: Option<IpAddr>,
+    /// What is known of the connection that it came over.
+    pub origin: &'a Origin,
     /// What was found out about it.
     pub trail: &'a Trail,
     /// The status of the answer.
@@ -35,6 +36,19 @@ pub struct Record<'a> {
     pub decision: Duration,
     /// How long KMS took, if it was asked.
     pub upstream: Option<Duration>,
+}
+
+/// How TLS stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsReport {
+    /// When our certificate expires.
+    pub expires: Option<jiff::Timestamp>,
+    /// How often changed files were taken.
+    pub reloads_taken: u64,
+    /// How often changed files could not be taken.
+    pub reloads_refused: u64,
+    /// What is wrong with the files at present.
+    pub problems: Vec<Problem>,
 }
 
 /// Where records go.

@@ -22,9 +22,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &[PURE, "settings"]),
     ("telemetry", &[PURE, "settings", "store"]),
     ("local_kms", &[PURE, "settings", "store"]),
-    ("proxy", &[PURE, "store", "local_kms", "telemetry", "settings"]),
-    ("admin", &[PURE, "settings", "store", "telemetry", "local_kms", "proxy"]),
-    ("cli", &[PURE, "settings", "store", "telemetry", "local_kms", "proxy", "admin"]),
+    ("listen", &[PURE, "settings", "store", "telemetry"]),
+    ("proxy", &[PURE, "store", "local_kms", "telemetry", "settings", "listen"]),
+    ("admin", &[PURE, "settings", "store", "telemetry", "local_kms", "listen", "proxy"]),
+    ("cli", &[PURE, "settings", "store", "telemetry", "local_kms", "listen", "proxy", "admin"]),
 ];
 
 /// Every pure room, in one word.

@@ -1,0 +1,226 @@
+//! THE DOORS: sockets that clients come in by, and what a connection itself says about who is at its other end.
+//!
+//! TCP, TLS and Unix sockets become one kind of [`Connection`]: a stream, and its origin. A door decides nothing: who a
+//! certificate or a user id belongs to is for `authn` to say. Every door is bounded in how many it lets in, and in how long
+//! each may take to get through.
+
+mod buffered;
+mod guests;
+mod proxy_protocol;
+mod tls;
+mod unix;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use pingora::protocols::Stream;
+use pingora::protocols::l4::stream::Stream as Plain;
+use pingora::server::ShutdownWatch;
+
+pub use guests::{Guest, Guests};
+pub use tls::{Tls, Verified};
+
+use crate::kms::Origin;
+use crate::settings::Socket;
+use buffered::Buffered;
+
+/// How long to wait when no connection can be accepted: mostly because the process has no file descriptor left.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// A socket that listens.
+pub struct Door {
+    socket: Listening,
+    tls: Option<Arc<Tls>>,
+    /// Peers that begin with a header of the PROXY protocol.
+    proxies: Vec<IpNet>,
+    /// How long a connection may take until it is ready.
+    patience: Duration,
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, unix::File),
+}
+
+/// Somebody who came in.
+pub struct Connection {
+    /// What it sends and receives.
+    pub stream: Stream,
+    /// What is known of the other end.
+    pub peer: Peer,
+    /// Leaves when it is dropped.
+    pub guest: Guest,
+}
+
+/// What is known of the other end of a connection.
+pub struct Peer {
+    origin: Origin,
+    verified: Option<(Arc<Tls>, Verified)>,
+}
+
+impl Peer {
+    /// What is known now. A certificate that its authorities do not stand for any more is not part of it.
+    pub fn origin(&mut self) -> &Origin {
+        if let Some((tls, verified)) = &mut self.verified
+            && !tls.still_trusts(verified)
+        {
+            self.origin.certificate = None;
+            self.verified = None;
+        }
+        &self.origin
+    }
+}
+
+impl Door {
+    /// A door on a TCP address. `setting` is its name in the settings.
+    ///
+    /// # Errors
+    /// Says which address cannot be had, and why.
+    pub fn tcp(setting: &str, address: SocketAddr, patience: Duration) -> Result<Self, String> {
+        let listener = TcpListener::bind(address).and_then(|it| it.set_nonblocking(true).map(|()| it));
+        let listener = listener.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("{address} is taken by another program; end it or choose another {setting}")
+            }
+            _ => format!("{setting} = \"{address}\" cannot be listened on: {error}"),
+        })?;
+        Ok(Self { socket: Listening::Tcp(listener), tls: None, proxies: Vec::new(), patience })
+    }
+
+    /// A door at a Unix socket.
+    ///
+    /// # Errors
+    /// Says why it cannot be had.
+    pub fn unix(setting: &str, socket: &Socket, patience: Duration) -> Result<Self, String> {
+        let (listener, file) = unix::bind(socket)
+            .map_err(|why| format!("{setting} = \"{}\" cannot be listened on: {why}", socket.path.display()))?;
+        Ok(Self { socket: Listening::Unix(listener, file), tls: None, proxies: Vec::new(), patience })
+    }
+
+    /// The same, for TLS only.
+    pub fn with_tls(self, tls: Arc<Tls>) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// The same, where these peers speak the PROXY protocol.
+    pub fn behind(self, proxies: &[IpNet]) -> Self {
+        Self { proxies: proxies.to_vec(), ..self }
+    }
+
+    /// The TCP address.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Listening::Tcp(listener) => listener.local_addr().ok(),
+            Listening::Unix(..) => None,
+        }
+    }
+
+    /// Lets clients in until the service is ending. `enter` is called for each of them.
+    ///
+    /// # Errors
+    /// The runtime cannot use the socket.
+    pub async fn open<F, Fut>(self, guests: Arc<Guests>, mut ending: ShutdownWatch, enter: F) -> io::Result<()>
+    where
+        F: Fn(Connection) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (enter, through) = (Arc::new(enter), Arc::new(Through::new(&self)));
+        let socket = Accepting::new(self.socket)?;
+        loop {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                _ = ending.wait_for(|ending| *ending) => return Ok(()),
+            };
+            let Ok(accepted) = accepted else {
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
+            let Some(guest) = guests.enter() else { continue };
+            let (enter, through) = (enter.clone(), through.clone());
+            tokio::spawn(async move {
+                if let Some((stream, peer)) = through.pass(accepted).await {
+                    enter(Connection { stream, peer, guest }).await;
+                }
+            });
+        }
+    }
+}
+
+/// A socket in the hands of the runtime.
+enum Accepting {
+    Tcp(tokio::net::TcpListener),
+    /// The file is removed with it.
+    Unix(tokio::net::UnixListener, #[expect(dead_code, reason = "held for its end")] unix::File),
+}
+
+/// A connection as the operating system gives it.
+struct Accepted {
+    stream: Plain,
+    origin: Origin,
+}
+
+impl Accepting {
+    fn new(socket: Listening) -> io::Result<Self> {
+        Ok(match socket {
+            Listening::Tcp(listener) => Self::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Listening::Unix(listener, file) => Self::Unix(tokio::net::UnixListener::from_std(listener)?, file),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                let origin = Origin { address: Some(address.ip()), ..Origin::default() };
+                Ok(Accepted { stream: stream.into(), origin })
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let origin = Origin { uid: Some(stream.peer_cred()?.uid()), ..Origin::default() };
+                Ok(Accepted { stream: stream.into(), origin })
+            }
+        }
+    }
+}
+
+/// The way through a door.
+struct Through {
+    tls: Option<Arc<Tls>>,
+    proxies: Vec<IpNet>,
+    patience: Duration,
+}
+
+impl Through {
+    fn new(door: &Door) -> Self {
+        Self { tls: door.tls.clone(), proxies: door.proxies.clone(), patience: door.patience }
+    }
+
+    /// `None` for whoever does not get through, or not in time.
+    async fn pass(&self, accepted: Accepted) -> Option<(Stream, Peer)> {
+        tokio::time::timeout(self.patience, self.handshake(accepted)).await.ok()?
+    }
+
+    async fn handshake(&self, accepted: Accepted) -> Option<(Stream, Peer)> {
+        let Accepted { mut stream, mut origin } = accepted;
+        let speaks = |proxy: &IpNet| origin.address.is_some_and(|peer| proxy.contains(&peer.to_canonical()));
+        if self.proxies.iter().any(speaks)
+            && let Some(client) = proxy_protocol::read(&mut stream).await.ok()?
+        {
+            origin.address = Some(client);
+        }
+        let Some(tls) = &self.tls else {
+            return Some((Box::new(Buffered::new(stream)), Peer { origin, verified: None }));
+        };
+        let (stream, verified) = tls.accept(stream).await?;
+        origin.secure = true;
+        origin.certificate = verified.as_ref().map(Verified::certificate);
+        let verified = verified.map(|verified| (tls.clone(), verified));
+        Some((Box::new(Buffered::new(stream)), Peer { origin, verified }))
+    }
+}

@@ -1,0 +1,248 @@
+//! `[listen]`, `[tls]` and `[credentials]`: where clients come in, and what is handed to them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::authn::{SESSION_SECONDS_MIN, is_session_name};
+use crate::kms::parse_role_arn;
+use crate::source::toml::Section;
+
+/// `[listen]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// For applications, over plain HTTP.
+    pub api: Option<SocketAddr>,
+    /// For applications, over TLS.
+    pub tls: Option<(SocketAddr, Tls)>,
+    /// For applications on this machine: a Unix socket.
+    pub socket: Option<Socket>,
+    /// For metrics and health.
+    pub admin: SocketAddr,
+}
+
+/// A Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// Its file.
+    pub path: PathBuf,
+    /// The permissions of that file.
+    pub mode: u32,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Our certificate and those that lead to its authority: PEM.
+    pub certificate: PathBuf,
+    /// Its private key: PEM.
+    pub key: PathBuf,
+    /// The authorities whose client certificates are taken: PEM; `None` if no client shows one.
+    pub client_ca: Option<PathBuf>,
+    /// Whether who shows no certificate is turned away.
+    pub require_client_certificate: bool,
+}
+
+/// `[credentials]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Where they are handed out: on loopback, or at a Unix socket.
+    pub at: CredentialsDoor,
+    /// The account and name of the role whose sessions they are.
+    pub role: (String, String),
+    /// The name of those sessions.
+    pub session_name: String,
+    /// How long each of them lasts.
+    pub duration: Duration,
+}
+
+/// Where credentials are handed out, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialsDoor {
+    /// On loopback, to whoever knows the token in this file.
+    Loopback(SocketAddr, PathBuf),
+    /// At a Unix socket, to processes of these users.
+    Socket(Socket, Vec<u32>),
+}
+
+/// The permissions of a Unix socket when nothing else is said.
+const SOCKET_MODE: u32 = 0o660;
+
+/// How long vended credentials last when nothing else is said, and at most, in seconds. The SDKs fetch new ones a quarter
+/// of an hour before the end, so that shorter ones would be fetched at every call.
+const VENDED_SECONDS: std::ops::Range<u64> = SESSION_SECONDS_MIN as u64..43_201;
+
+pub(super) fn listen(section: &Section<'_>, tls: Option<Tls>, folder: &Path) -> Option<Listen> {
+    let off = section.string("api") == Some("off");
+    let api = if off { None } else { address(section, "api", Some("127.0.0.1:7480")) };
+    let tls_address = address(section, "tls", None);
+    let admin = address(section, "admin", Some("127.0.0.1:7481"));
+    let socket = socket(section, "socket", folder);
+    if !section.boolean("beyond_loopback").unwrap_or(false) {
+        for (name, address) in [("api", api), ("tls", tls_address), ("admin", admin)] {
+            if address.is_some_and(|address| !address.ip().is_loopback()) {
+                section.report_at(name, "is reachable from other machines; if you mean it, set beyond_loopback = true");
+            }
+        }
+    }
+    let same =
+        |one: Option<SocketAddr>, other: Option<SocketAddr>| one.is_some_and(|it| it.port() != 0) && one == other;
+    if same(admin, api) || same(admin, tls_address) {
+        section.report_at("admin", "must be another address than those of the API");
+    }
+    if same(api, tls_address) {
+        section.report_at("tls", "must be another address than listen.api");
+    }
+    if off && tls_address.is_none() && socket.is_none() {
+        section.report_at("api", "is off, and neither listen.tls nor listen.socket is set: nobody could come in");
+    }
+    if tls_address.is_some() && tls.is_none() {
+        section.report_at("tls", "needs a certificate and its key; name both in [tls]");
+    }
+    section.finish();
+    Some(Listen { api, tls: tls_address.zip(tls), socket, admin: admin? })
+}
+
+fn address(section: &Section<'_>, name: &'static str, default: Option<&'static str>) -> Option<SocketAddr> {
+    let parse = |text: &str| {
+        text.parse::<SocketAddr>().map_err(|_| "must be an IP address with a port, such as \"127.0.0.1:7480\"")
+    };
+    match section.parsed(name, parse) {
+        None if section.string(name).is_none() => default?.parse().ok(),
+        parsed => parsed,
+    }
+}
+
+fn socket(section: &Section<'_>, name: &'static str, folder: &Path) -> Option<Socket> {
+    let mode = section.parsed("socket_mode", |text| {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && text.len() >= 3);
+        mode.ok_or("must be the permissions in octal, such as \"0660\"")
+    });
+    let path = folder.join(section.string(name)?);
+    Some(Socket { path, mode: mode.unwrap_or(SOCKET_MODE) })
+}
+
+pub(super) fn tls(section: &Section<'_>, folder: &Path) -> Option<Tls> {
+    let file = |name| section.string(name).map(|file| folder.join(file));
+    let (certificate, key, client_ca) = (file("certificate"), file("key"), file("client_ca"));
+    let required = section.boolean("require_client_certificate").unwrap_or(false);
+    match (&certificate, &key) {
+        (Some(_), None) => section.require("key", "the private key of tls.certificate"),
+        (None, Some(_)) => section.require("certificate", "the certificate of tls.key"),
+        _ => {}
+    }
+    if required && client_ca.is_none() {
+        section
+            .report_at("require_client_certificate", "needs tls.client_ca: without it no certificate can be verified");
+    }
+    section.finish();
+    Some(Tls { certificate: certificate?, key: key?, client_ca, require_client_certificate: required })
+}
+
+pub(super) fn credentials(root: &Section<'_>, folder: &Path) -> Option<Credentials> {
+    let section = root.section("credentials");
+    let role = section.parsed("role", |text| {
+        let role = parse_role_arn(text).map(|(account, role)| (account.to_owned(), role.to_lowercase()));
+        role.ok_or("must be the ARN of a role, such as \"acs:ram::1234567890123456:role/orders\"")
+    });
+    let session_name = section.parsed("session_name", |text| {
+        let legal = Some(text.to_owned()).filter(|text| is_session_name(text));
+        legal.ok_or("must have 2 to 64 characters from A-Z a-z 0-9 . @ _ -")
+    });
+    let seconds = section.integer("duration_seconds", VENDED_SECONDS).unwrap_or(3600);
+    let at = door(&section, folder);
+    if section.string("role").is_none() && at.is_some() {
+        section.require("role", "the role whose sessions are handed out");
+    }
+    section.finish();
+    let session_name = session_name.unwrap_or_else(|| "keyward".to_owned());
+    Some(Credentials { at: at?, role: role?, session_name, duration: Duration::from_secs(seconds) })
+}
+
+/// Where credentials are handed out: at exactly one door, each with its own guard.
+fn door(section: &Section<'_>, folder: &Path) -> Option<CredentialsDoor> {
+    let address = address(section, "listen", None);
+    let socket = socket(section, "socket", folder);
+    let token = section.string("token_file").map(|file| folder.join(file));
+    let users = section.integers("unix_users", 0..u64::from(u32::MAX));
+    let users =
+        users.map(|users| users.into_iter().filter_map(|(uid, _)| u32::try_from(uid).ok()).collect::<Vec<u32>>());
+    match (address, socket) {
+        (Some(_), Some(_)) => section.report_at("socket", "and credentials.listen cannot both be set"),
+        (Some(address), None) if !address.ip().is_loopback() => {
+            section.report_at("listen", "must be a loopback address: whoever reaches it is handed credentials");
+        }
+        (Some(address), None) => match token {
+            Some(token) => return Some(CredentialsDoor::Loopback(address, token)),
+            None => {
+                section.require("token_file", "the file with the token that is part of the address; made when missing")
+            }
+        },
+        (None, Some(socket)) => match users {
+            Some(users) if !users.is_empty() => return Some(CredentialsDoor::Socket(socket, users)),
+            _ => section.require("unix_users", "the user ids of the processes that may have credentials"),
+        },
+        (None, None) if section.string("role").is_some() => {
+            section.problem("credentials.role needs credentials.listen or credentials.socket");
+        }
+        (None, None) => {}
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::*;
+
+    const LEAST: &str = "[kms]\naccount = '1'\ndata = 'd'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
+
+    fn problems(text: &str) -> Vec<String> {
+        let problems = Settings::parse(&format!("{LEAST}{text}"), Path::new("/etc")).err().unwrap_or_default();
+        problems.iter().map(|problem| problem.message.clone()).collect()
+    }
+
+    #[test]
+    fn doors_are_read() {
+        let text = format!(
+            "{LEAST}[listen]\napi = 'off'\ntls = '127.0.0.1:1'\nsocket = 's'\nsocket_mode = '0600'\n[tls]\ncertificate = 'c'\nkey = 'k'\n\
+             client_ca = 'a'\n[credentials]\nlisten = '127.0.0.1:2'\ntoken_file = 't'\nrole = 'acs:ram::1:role/App'\n"
+        );
+        let settings = Settings::parse(&text, Path::new("/etc")).unwrap();
+        assert_eq!(settings.listen.api, None);
+        assert_eq!(settings.listen.socket, Some(Socket { path: "/etc/s".into(), mode: 0o600 }));
+        let (address, tls) = settings.listen.tls.unwrap();
+        assert_eq!((address.port(), tls.client_ca), (1, Some("/etc/a".into())));
+        let credentials = settings.credentials.unwrap();
+        assert_eq!(credentials.role, ("1".to_owned(), "app".to_owned()));
+        assert_eq!(credentials.at, CredentialsDoor::Loopback("127.0.0.1:2".parse().unwrap(), "/etc/t".into()));
+        assert_eq!((credentials.session_name.as_str(), credentials.duration), ("keyward", Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn doors_that_nobody_could_mean_are_refused() {
+        for (text, expected) in [
+            ("[listen]\napi = 'off'", "nobody could come in"),
+            ("[listen]\ntls = '127.0.0.1:1'", "needs a certificate and its key"),
+            ("[listen]\ntls = '0.0.0.0:1'\n[tls]\ncertificate = 'c'\nkey = 'k'", "reachable from other machines"),
+            ("[listen]\nsocket = 's'\nsocket_mode = '888'", "permissions in octal"),
+            ("[tls]\ncertificate = 'c'", "`tls.key` is missing"),
+            ("[tls]\ncertificate = 'c'\nkey = 'k'\nrequire_client_certificate = true", "needs tls.client_ca"),
+            ("[credentials]\nrole = 'acs:ram::1:role/a'", "needs credentials.listen or credentials.socket"),
+            ("[credentials]\nrole = 'app'\nsocket = 's'\nunix_users = [1]", "must be the ARN of a role"),
+            ("[credentials]\nsocket = 's'\nunix_users = [1]", "`credentials.role` is missing"),
+            ("[credentials]\nrole = 'acs:ram::1:role/a'\nsocket = 's'", "`credentials.unix_users` is missing"),
+            (
+                "[credentials]\nrole = 'acs:ram::1:role/a'\nlisten = '127.0.0.1:1'",
+                "`credentials.token_file` is missing",
+            ),
+            (
+                "[credentials]\nrole = 'acs:ram::1:role/a'\nlisten = '10.0.0.1:1'\ntoken_file = 't'",
+                "must be a loopback address",
+            ),
+        ] {
+            let problems = problems(text);
+            assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
+        }
+    }
+}
