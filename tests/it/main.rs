@@ -14,6 +14,7 @@ mod allocations;
 mod architecture;
 mod cases;
 mod commands;
+mod doors;
 mod main_job;
 mod readme;
 mod recordings;

@@ -249,15 +249,21 @@ impl Drop for Running<'_> {
 
 /// The form body of a request with signature V1.
 pub fn signed_v1(caller: Caller, operation: &str, params: &[(&str, &str)]) -> String {
-    let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let nonce = uuid::Uuid::new_v4().to_string();
-    let secret = caller.secret.into();
+    signed(caller.id, caller.secret, None, operation, params)
+}
+
+/// The same, by a role session.
+pub fn signed_with_token(id: &str, secret: &str, token: &str, operation: &str, params: &[(&str, &str)]) -> String {
+    signed(id, secret, Some(token), operation, params)
+}
+
+fn signed(id: &str, secret: &str, token: Option<&str>, operation: &str, params: &[(&str, &str)]) -> String {
     let signer = Signer {
-        access_key_id: caller.id,
-        secret: &secret,
-        security_token: None,
-        timestamp: &timestamp,
-        nonce: &nonce,
+        access_key_id: id,
+        secret: &secret.into(),
+        security_token: token,
+        timestamp: &jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        nonce: &uuid::Uuid::new_v4().to_string(),
     };
     signer.rpc(operation, "JSON", &params.iter().copied().collect()).canonical()
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::authz::Owned;
-use crate::kms::{ErrorCode, KmsError, Params, SecretName};
+use crate::kms::{ErrorCode, KeyId, KmsError, Params, SecretName};
+use crate::policy::Identity;
 use crate::source::json::Node;
 
 use super::super::execution::{Execution, internal_failure};
@@ -36,7 +37,19 @@ impl<'a> Judged<'a> {
         if key_name.map(|key| &key.name) != secret.key.as_ref() {
             return Err(ErrorCode::ResourceNotFound.into());
         }
-        let key = key_name.map(|key| state.key(key)).transpose()?.cloned();
+        Self::of(name, secret, state)
+    }
+
+    /// The secret of a request by a session, of which KMS asks no permission on the key.
+    fn find_for_session(execution: &Execution<'a>, state: &State) -> Result<Self, KmsError> {
+        let name = execution.secret(0)?;
+        Self::of(name, state.secret(name)?.clone(), state)
+    }
+
+    fn of(name: &'a Owned<SecretName>, secret: Arc<Secret>, state: &State) -> Result<Self, KmsError> {
+        let owned =
+            |key: &KeyId| Owned { region: name.region.clone(), account: name.account.clone(), name: key.clone() };
+        let key = secret.key.as_ref().map(|key| state.key(&owned(key)).cloned()).transpose()?;
         key.as_ref().map(|key| key.usable()).transpose()?;
         Ok(Self { name, secret, key })
     }
@@ -111,7 +124,10 @@ pub fn get_secret_value(execution: &Execution<'_>) -> Result<Members, KmsError> 
     let params = execution.params();
     let fetch_config = parameters::switch(params, "FetchExtendedConfig")?;
     let state = execution.kms.state();
-    let judged = Judged::find(execution, &state)?;
+    let judged = match execution.caller().identity {
+        Identity::Session { .. } => Judged::find_for_session(execution, &state),
+        _ => Judged::find(execution, &state),
+    }?;
     let version = wanted_version(params, &judged.secret).ok_or(ErrorCode::ResourceNotFound)?;
     let data = judged.data(&state, version)?;
     let mut answer = members([

@@ -130,6 +130,25 @@ fn a_session_is_asked_for_as_documented() {
     }
 }
 
+/// KMS asks a session for no permission on the key of a secret, and a user for one.
+#[test]
+fn a_session_reads_a_secret_without_a_grant_on_its_key() {
+    let folder = furnish("[keys.key-1]\n[secrets.db]\nkey = 'key-1'\nversion = 'v1'\ndata = 'hush'\n");
+    let reads = "policies = ['AliyunKMSSecretUserAccess']";
+    let identities = IDENTITIES.replace("policies = ['AliyunKMSReadOnlyAccess', 'AliyunSTSAssumeRoleAccess']", reads);
+    write(
+        folder.path(),
+        "identities.toml",
+        &identities.replace("[accounts.1.users.bob]", &format!("[accounts.1.users.bob]\n{reads}")),
+    );
+    let (kms, store) = open(folder.path()).unwrap();
+    let house = House { kms, store, folder };
+    let session = session(&assume(&house, &Who::with_key("alice"), READER, &[]).unwrap());
+    let read = |who: &Who| house.ask(who, "GetSecretValue", &[("SecretName", "db")]);
+    assert_eq!(read(&session).unwrap()["SecretData"], "hush");
+    assert!(read(&Who::with_key("bob")).unwrap_err().contains("Forbidden.NoPermission"));
+}
+
 #[test]
 fn everybody_may_ask_who_it_is() {
     let house = house();
