@@ -1,4 +1,4 @@
-//! The reference engine of the integration tests, for the targets to hold the engine against.
+//! The reference engine and the recordings of the integration tests, for the targets to hold the program against.
 
 #[path = "../../tests/it/reference/ask.rs"]
 pub mod ask;
@@ -12,5 +12,8 @@ pub mod evaluate;
 pub mod generate;
 #[path = "../../tests/it/reference/json.rs"]
 pub mod json;
+#[path = "../../tests/it/recordings/recording.rs"]
+pub mod recording;
+pub mod signed;
 #[path = "../../tests/it/reference/values.rs"]
 pub mod values;
