@@ -5,7 +5,7 @@
 use super::needs::Permission;
 use super::{Permit, Rejection};
 use crate::authn::Caller;
-use crate::kms::{Call, KmsRequest};
+use crate::kms::{Algorithm, Call, KmsRequest};
 
 /// Most characters of a name that came from outside.
 const NAME_CHARS_MAX: usize = 256;
@@ -21,6 +21,8 @@ pub struct Trail {
     pub operation_is_known: bool,
     /// The access key id it came with, proven or not.
     pub access_key_id: Option<String>,
+    /// How it is signed, proven or not.
+    pub algorithm: Option<&'static str>,
     /// Who sent it, once proven: an ARN.
     pub caller: Option<String>,
     /// How that was proven.
@@ -78,6 +80,7 @@ impl Trail {
         self.operation = Some(bounded(request.call.name()));
         self.operation_is_known = matches!(request.call, Call::Known(_));
         self.access_key_id = request.scheme.access_key_id().map(bounded);
+        self.algorithm = request.scheme.algorithm().map(Algorithm::name);
     }
 
     pub(super) fn identified(&mut self, caller: &Caller<'_>) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -9,7 +10,7 @@ use super::now;
 use crate::authn::Member;
 use crate::authz::vocabulary;
 use crate::kms::Address;
-use crate::local_kms::{LocalKms, OpenError};
+use crate::local_kms::{LocalKms, OpenError, existing_session_key};
 use crate::policy::{
     Basis, Considered, Decision, Effect, Explanation, GivenContext, Half, Identity, Mismatch, Refusal,
 };
@@ -40,10 +41,15 @@ impl Ground {
         let settings = Settings::load(config)?;
         let now = now();
         let store = Store::open(&settings, now)?;
-        store.publish_index(LocalKms::names_of_seed(&settings.kms, now).map_err(|error| match error {
+        let told = |error| match error {
             OpenError::Seed(problems) => problems,
             other => vec![Problem::of_file("", other.to_string())],
-        })?);
+        };
+        store.publish_index(LocalKms::names_of_seed(&settings.kms, now).map_err(told)?);
+        // Without it, the token of a session in a recorded request is nobody's.
+        if let Some(key) = existing_session_key(&settings.kms.data).map_err(told)? {
+            store.publish_sessions(Arc::new(key));
+        }
         Ok(Self { settings, store, now })
     }
 

@@ -31,7 +31,8 @@ const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 #[command(after_help = "Examples:\n  \
     keyward call DescribeKey --as alice KeyId=alias/orders\n  \
     keyward call Encrypt --as alice KeyId=alias/orders Plaintext=$(printf hello | base64)\n  \
-    keyward call SetKeyPolicy --as kim KeyId=key-exampleorders01 Policy=@policy.json")]
+    keyward call SetKeyPolicy --as kim KeyId=key-exampleorders01 Policy=@policy.json\n  \
+    keyward call GetCallerIdentity --as kim --role acs:ram::1234567890123456:role/payroll-service")]
 pub struct Call {
     /// The operation, for example Encrypt
     operation: String,
@@ -50,6 +51,9 @@ pub struct Call {
     /// The secret of the access key; better given as ALIBABA_CLOUD_ACCESS_KEY_SECRET
     #[arg(long, value_name = "SECRET", env = "ALIBABA_CLOUD_ACCESS_KEY_SECRET", hide_env_values = true)]
     access_key_secret: Option<String>,
+    /// Call in a session of this role, which is begun first (AssumeRole)
+    #[arg(long, value_name = "ARN")]
+    role: Option<String>,
     /// Where to send the request
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7480")]
     endpoint: String,
@@ -99,7 +103,7 @@ pub fn run(call: &Call) -> Exit {
 }
 
 fn send(call: &Call) -> Result<(u16, String)> {
-    let key = access_key(call)?;
+    let mut key = access_key(call)?;
     let params: Params = call.parameters.iter().cloned().collect();
     let names = || call.parameters.iter().map(|(name, _)| name);
     if let Some(name) = names().find(|name| names().filter(|other| other == name).count() > 1) {
@@ -109,7 +113,10 @@ fn send(call: &Call) -> Result<(u16, String)> {
         bail!("`{}` is no operation; write for example Encrypt", call.operation);
     }
     let authority = authority(&call.endpoint)?;
-    let moment = Moment { time: now(), nonce: Uuid::new_v4().simple().to_string() };
+    if let Some(role) = &call.role {
+        key = assume(call, &key, &authority, role)?;
+    }
+    let moment = Moment::new();
     let signed = match (call.signature, call.format) {
         (None | Some(SignatureVersion::V3), AnswerFormat::Json) => {
             sign_v3(&call.operation, &params, &key, &authority, &moment)
@@ -118,6 +125,21 @@ fn send(call: &Call) -> Result<(u16, String)> {
         (Some(SignatureVersion::V3), AnswerFormat::Xml) => bail!("only signature v1 can ask for XML"),
     };
     post(call, signed)
+}
+
+/// Begins a session of a role.
+fn assume(call: &Call, key: &AccessKey, authority: &str, role: &str) -> Result<AccessKey> {
+    let params = [("RoleArn", role), ("RoleSessionName", "keyward-call")].into_iter().collect();
+    let (status, body) = post(call, sign_v3("AssumeRole", &params, key, authority, &Moment::new()))?;
+    let answer: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    let part =
+        |name: &str| answer.pointer(&format!("/Credentials/{name}")).and_then(|it| it.as_str()).map(str::to_owned);
+    match (part("AccessKeyId"), part("AccessKeySecret"), part("SecurityToken")) {
+        (Some(id), Some(secret), Some(token)) => {
+            Ok(AccessKey { id, secret: secret.into(), security_token: Some(token) })
+        }
+        _ => bail!("no session of {role} could be begun (status {status}): {}", pretty(&body)),
+    }
 }
 
 /// The host and port of an endpoint, which V3 signs.
@@ -173,6 +195,10 @@ struct Moment {
 }
 
 impl Moment {
+    fn new() -> Self {
+        Self { time: now(), nonce: Uuid::new_v4().simple().to_string() }
+    }
+
     fn timestamp(&self) -> String {
         self.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }

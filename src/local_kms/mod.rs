@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 pub use cipher::CipherError;
 pub use seed::check as check_seed;
-pub use session_key::begin as begin_session;
+pub use session_key::{begin as begin_session, existing as existing_session_key};
 pub use storage::{CommitError, OpenError};
 
 use crate::authz::{Permit, ResourceIndex};

@@ -29,6 +29,14 @@ pub fn open(folder: &Path) -> Result<SessionKey, OpenError> {
     Ok(SessionKey::new(&bytes))
 }
 
+/// The key in the data folder, where a KMS made one.
+///
+/// # Errors
+/// The file cannot be used.
+pub fn existing(folder: &Path) -> Result<Option<SessionKey>, OpenError> {
+    if folder.join(FILE).exists() { open(folder).map(Some) } else { Ok(None) }
+}
+
 /// Begins a session.
 ///
 /// # Errors

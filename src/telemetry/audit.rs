@@ -49,6 +49,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<&'a str>,
     permissions: Vec<Needed<'a>>,
     decision: &'a str,
@@ -81,6 +83,7 @@ impl<'a> Line<'a> {
             caller: trail.caller.as_deref(),
             access_key_id: trail.access_key_id.as_deref(),
             proof: trail.proof,
+            algorithm: trail.algorithm,
             operation: trail.operation.as_deref(),
             permissions: trail.permissions.iter().map(needed).collect(),
             decision: trail.outcome.as_str(),

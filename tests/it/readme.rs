@@ -1,4 +1,4 @@
-//! The README's five minutes, as a newcomer types them.
+//! The README's commands, as a newcomer types them.
 
 use std::process::Command;
 
@@ -6,11 +6,11 @@ use crate::sandbox::House;
 
 const README: &str = include_str!("../../README.md");
 
-/// The commands of the first section, each with what its comment promises.
-fn commands() -> Vec<(String, Option<String>)> {
-    let section = README.split("## Five minutes to the first denial").nth(1).unwrap();
+/// The commands of a block of a section, each with what its comment promises.
+fn commands(heading: &str, block: usize) -> Vec<(String, Option<String>)> {
+    let section = README.split(heading).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let block = section.split("```sh").nth(2).unwrap().split("```").next().unwrap();
+    let block = section.split("```sh").nth(block).unwrap().split("```").next().unwrap();
     let typed = block.lines().filter(|line| line.starts_with("keyward ") || line.starts_with("sed "));
     typed
         .map(|line| match line.split_once("  # ") {
@@ -21,11 +21,13 @@ fn commands() -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn the_first_five_minutes_go_as_the_readme_says() {
+fn commands_go_as_the_readme_says() {
     let house = House::new();
     let running = house.start();
-    let commands = commands();
+    let mut commands = commands("## Five minutes to the first denial", 2);
     assert!(commands.len() >= 8, "{commands:?}");
+    commands.extend(self::commands("### Role sessions", 1));
+    assert!(commands.len() >= 11, "{commands:?}");
     for (command, promise) in commands {
         // The sandbox has other ports and another folder than a newcomer.
         let program = env!("CARGO_BIN_EXE_keyward");
@@ -48,7 +50,13 @@ fn what_the_readme_names_exists() {
     let (_, metrics) = running.page("/metrics");
     let named = README.split('`').filter(|word| word.starts_with("keyward_"));
     // A metric with labels has no series before something happened.
-    let quiet = ["keyward_requests_total", "keyward_rejections_total"];
+    let quiet = [
+        "keyward_requests_total",
+        "keyward_rejections_total",
+        "keyward_ignored_headers_total",
+        "keyward_credentials_total",
+        "keyward_tls_reloads_total",
+    ];
     for name in named {
         assert!(metrics.contains(name) || quiet.contains(&name), "{name} is no metric");
     }

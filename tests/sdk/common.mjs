@@ -1,20 +1,30 @@
 // What every Node client must be able to do with Keyward: the checks and their report; nothing of any one client.
 //
-// A driver gives `run` its name and a function connect(id, secret) -> call(action, parameters) -> answer (a promise);
-// call throws Refused when, and only when, the client threw its own error for an error answer.
+// A driver gives `run` its name and a function connect(id, secret, { token, tls }) -> call(action, parameters) -> answer (a
+// promise). `token` is the security token of temporary credentials. call throws Refused when, and only when, the client
+// threw its own error for an error answer.
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 
 export const API = process.env.KEYWARD_API; // host:port
+export const TLS = process.env.KEYWARD_TLS; // host:port; Node trusts its certificate because of NODE_EXTRA_CA_CERTS
 export const REGION = 'cn-hangzhou';
-export const VERSION = '2016-01-20';
+
+const STS_ACTIONS = ['AssumeRole', 'GetCallerIdentity'];
+export const versionOf = (action) => (STS_ACTIONS.includes(action) ? '2015-04-01' : '2016-01-20');
+
+const ACCOUNT = 'acs:ram::1234567890123456';
+const ROLE = `${ACCOUNT}:role/payroll-service`; // trusts kim; may use alias/payroll and read payroll/db-password
 
 const read = (name) => readFileSync(new URL(name, import.meta.url), 'utf8');
 const TEXTS = JSON.parse(read('scenario.json'));
 const POLICY = read('policy.json').trimEnd(); // lets alice encrypt, and no more
 const POLICY_LIMIT = 32_768;
+const ENCRYPT_ONLY = { Version: '1', Statement: [{ Effect: 'Allow', Action: 'kms:Encrypt', Resource: '*' }] };
+
+const DENIED = [403, 'Forbidden.NoPermission'];
 
 // The service said no, and the client understood.
 export class Refused extends Error {
@@ -79,6 +89,8 @@ export async function run(client, connect) {
   await obeyPolicies(report, alice, bob, keyId);
   await disableKey(report, kim, keyId);
   await rejectStrangers(report, connect, key('KIM'));
+  await beginSessions(report, connect, kim, alice);
+  await comeOverTls(report, connect(...key('KIM'), { tls: true }));
 }
 
 async function administrateKey(report, kim, alias) {
@@ -150,19 +162,18 @@ async function setPolicies(report, kim, keyId) {
 }
 
 async function obeyPolicies(report, alice, bob, keyId) {
-  const denied = [403, 'Forbidden.NoPermission'];
   let blob;
   await report.check('alice may encrypt with the key', async () => {
     blob = (await alice('Encrypt', { KeyId: keyId, Plaintext: 'aGVsbG8=' })).CiphertextBlob;
   });
-  await report.refused('alice may not decrypt with it', ...denied, () => alice('Decrypt', { CiphertextBlob: blob }));
+  await report.refused('alice may not decrypt with it', ...DENIED, () => alice('Decrypt', { CiphertextBlob: blob }));
   await report.check('alice may read orders/db-password', async () => {
     equal((await alice('GetSecretValue', { SecretName: 'orders/db-password' })).SecretName, 'orders/db-password');
   });
-  await report.refused('alice may not read payroll/db-password', ...denied,
+  await report.refused('alice may not read payroll/db-password', ...DENIED,
     () => alice('GetSecretValue', { SecretName: 'payroll/db-password' }));
   await report.check('bob may describe alias/orders', () => bob('DescribeKey', { KeyId: 'alias/orders' }));
-  await report.refused('bob may not read orders/db-password', ...denied,
+  await report.refused('bob may not read orders/db-password', ...DENIED,
     () => bob('GetSecretValue', { SecretName: 'orders/db-password' }));
 }
 
@@ -183,4 +194,74 @@ async function rejectStrangers(report, connect, [id, secret]) {
     () => connect(id, `${secret}x`)('ListKeys', {}));
   await report.refused('an unknown access key is refused', 404, 'InvalidAccessKeyId.NotFound',
     () => connect(`${id}x`, secret)('ListKeys', {}));
+}
+
+async function beginSessions(report, connect, kim, alice) {
+  let credentials;
+  let narrowed;
+  await report.check('kim is told who she is', async () => {
+    const identity = await kim('GetCallerIdentity', {});
+    equal([identity.IdentityType, identity.Arn], ['RAMUser', `${ACCOUNT}:user/kim`]);
+  });
+  await report.check('kim may assume the role', async () => {
+    const answer = await kim('AssumeRole', { RoleArn: ROLE, RoleSessionName: 'sdk', DurationSeconds: 900 });
+    credentials = answer.Credentials;
+    equal(answer.AssumedRoleUser.Arn, `${ROLE}/sdk`);
+  });
+  await report.check('kim may assume the role with a session policy', async () => {
+    const params = { RoleArn: ROLE, RoleSessionName: 'narrow', DurationSeconds: 900, Policy: ENCRYPT_ONLY };
+    narrowed = (await kim('AssumeRole', params)).Credentials;
+  });
+  await report.refused('alice may not assume it', 403, 'NoPermission',
+    () => alice('AssumeRole', { RoleArn: ROLE, RoleSessionName: 'sdk' }));
+  await useSession(report, connect, credentials);
+  await useNarrowedSession(report, connect, narrowed);
+}
+
+const openSession = (connect, credentials) =>
+  connect(credentials.AccessKeyId, credentials.AccessKeySecret, { token: credentials.SecurityToken });
+
+async function useSession(report, connect, credentials) {
+  await report.check('the session is told who it is', async () => {
+    const identity = await openSession(connect, credentials)('GetCallerIdentity', {});
+    equal([identity.IdentityType, identity.Arn], ['AssumedRoleUser', `${ACCOUNT}:assumed-role/payroll-service/sdk`]);
+  });
+  await report.check('the session may encrypt and decrypt with alias/payroll', async () => {
+    const session = openSession(connect, credentials);
+    const { CiphertextBlob } = await session('Encrypt', { KeyId: 'alias/payroll', Plaintext: 'aGVsbG8=' });
+    equal((await session('Decrypt', { CiphertextBlob })).Plaintext, 'aGVsbG8=');
+  });
+  await report.refused('the session may not encrypt with alias/orders', ...DENIED,
+    async () => openSession(connect, credentials)('Encrypt', { KeyId: 'alias/orders', Plaintext: 'aGVsbG8=' }));
+  await report.check('the session may read payroll/db-password', async () => {
+    const secret = await openSession(connect, credentials)('GetSecretValue', { SecretName: 'payroll/db-password' });
+    equal(secret.SecretName, 'payroll/db-password');
+  });
+  await report.refused('a token that was tampered with is refused', 400, 'InvalidSecurityToken.Malformed', async () => {
+    const changed = { ...credentials, SecurityToken: tampered(credentials.SecurityToken) };
+    return openSession(connect, changed)('GetSecretValue', { SecretName: 'payroll/db-password' });
+  });
+}
+
+async function useNarrowedSession(report, connect, credentials) {
+  let blob;
+  await report.check('a session with a policy may do what both allow', async () => {
+    const session = openSession(connect, credentials);
+    blob = (await session('Encrypt', { KeyId: 'alias/payroll', Plaintext: 'aGVsbG8=' })).CiphertextBlob;
+  });
+  await report.refused('a session with a policy may not do what only its role may', ...DENIED,
+    async () => openSession(connect, credentials)('Decrypt', { CiphertextBlob: blob }));
+}
+
+// The token with another character in its middle, so that it is still base64.
+function tampered(token) {
+  const middle = Math.floor(token.length / 2);
+  return token.slice(0, middle) + (token[middle] === 'A' ? 'B' : 'A') + token.slice(middle + 1);
+}
+
+async function comeOverTls(report, kim) {
+  await report.check('encrypt/decrypt round trip over TLS', async () => {
+    const { CiphertextBlob } = await kim('Encrypt', { KeyId: 'alias/orders', Plaintext: 'aGVsbG8=' });
+    equal((await kim('Decrypt', { CiphertextBlob })).Plaintext, 'aGVsbG8=');
+  });
 }

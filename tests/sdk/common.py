@@ -1,7 +1,8 @@
 """What every Python client must be able to do with Keyward: the checks and their report; nothing of any one client.
 
-A driver gives `run` its name and a function connect(id, secret) -> call(action, **parameters) -> answer (a dict);
-call raises Refused when, and only when, the client raised its own exception for an error answer.
+A driver gives `run` its name and a function connect(id, secret, token=None, tls=False) -> call(action, **parameters) ->
+answer (a dict). `token` is the security token of temporary credentials; actions in STS_ACTIONS are those of STS, and all
+others those of KMS. call raises Refused when, and only when, the client raised its own exception for an error answer.
 """
 
 import base64
@@ -13,12 +14,21 @@ import sys
 from pathlib import Path
 
 API = os.environ["KEYWARD_API"]  # host:port
+TLS = os.environ["KEYWARD_TLS"]  # host:port
+CA = os.environ["KEYWARD_CA"]  # the file with the authority of the certificate there
 REGION = "cn-hangzhou"
+STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
+
+ACCOUNT = "acs:ram::1234567890123456"
+ROLE = f"{ACCOUNT}:role/payroll-service"  # trusts kim; may use alias/payroll and read payroll/db-password
 
 HERE = Path(__file__).parent
 TEXTS = json.loads((HERE / "scenario.json").read_text("utf-8"))
 POLICY = (HERE / "policy.json").read_text("utf-8").rstrip()  # lets alice encrypt, and no more
 POLICY_LIMIT = 32_768
+ENCRYPT_ONLY = json.dumps({"Version": "1", "Statement": [{"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*"}]})
+
+DENIED = 403, "Forbidden.NoPermission"
 
 
 class Refused(Exception):
@@ -81,6 +91,8 @@ def run(client, connect, wrong_secret_codes=("SignatureDoesNotMatch",)):
     obey_policies(report, alice, bob, key_id)
     disable_key(report, kim, key_id)
     reject_strangers(report, connect, keys["KIM"], wrong_secret_codes)
+    begin_sessions(report, connect, kim, alice)
+    come_over_tls(report, connect(*keys["KIM"], tls=True))
     sys.exit(report.failed)
 
 
@@ -142,19 +154,18 @@ def set_policies(report, kim, key_id):
 
 
 def obey_policies(report, alice, bob, key_id):
-    denied = 403, "Forbidden.NoPermission"
     blob = None
     with report.check("alice may encrypt with the key"):
         blob = alice("Encrypt", KeyId=key_id, Plaintext="aGVsbG8=")["CiphertextBlob"]
-    with report.refused("alice may not decrypt with it", *denied):
+    with report.refused("alice may not decrypt with it", *DENIED):
         alice("Decrypt", CiphertextBlob=blob)
     with report.check("alice may read orders/db-password"):
         equal(alice("GetSecretValue", SecretName="orders/db-password")["SecretName"], "orders/db-password")
-    with report.refused("alice may not read payroll/db-password", *denied):
+    with report.refused("alice may not read payroll/db-password", *DENIED):
         alice("GetSecretValue", SecretName="payroll/db-password")
     with report.check("bob may describe alias/orders"):
         bob("DescribeKey", KeyId="alias/orders")["KeyMetadata"]["KeyId"]
-    with report.refused("bob may not read orders/db-password", *denied):
+    with report.refused("bob may not read orders/db-password", *DENIED):
         bob("GetSecretValue", SecretName="orders/db-password")
 
 
@@ -173,3 +184,66 @@ def reject_strangers(report, connect, key, wrong_secret_codes):
         connect(key_id, secret + "x")("ListKeys")
     with report.refused("an unknown access key is refused", 404, "InvalidAccessKeyId.NotFound"):
         connect(key_id + "x", secret)("ListKeys")
+
+
+def begin_sessions(report, connect, kim, alice):
+    credentials = narrowed = None
+    with report.check("kim is told who she is"):
+        identity = kim("GetCallerIdentity")
+        equal((identity["IdentityType"], identity["Arn"]), ("RAMUser", f"{ACCOUNT}:user/kim"))
+    with report.check("kim may assume the role"):
+        answer = kim("AssumeRole", RoleArn=ROLE, RoleSessionName="sdk", DurationSeconds=900)
+        credentials = answer["Credentials"]
+        equal(answer["AssumedRoleUser"]["Arn"], f"{ROLE}/sdk")
+    with report.check("kim may assume the role with a session policy"):
+        answer = kim("AssumeRole", RoleArn=ROLE, RoleSessionName="narrow", DurationSeconds=900, Policy=ENCRYPT_ONLY)
+        narrowed = answer["Credentials"]
+    with report.refused("alice may not assume it", 403, "NoPermission"):
+        alice("AssumeRole", RoleArn=ROLE, RoleSessionName="sdk")
+    use_session(report, connect, credentials)
+    use_narrowed_session(report, connect, narrowed)
+
+
+def open_session(connect, credentials, **changes):
+    given = credentials | changes
+    return connect(given["AccessKeyId"], given["AccessKeySecret"], token=given["SecurityToken"])
+
+
+def use_session(report, connect, credentials):
+    with report.check("the session is told who it is"):
+        identity = open_session(connect, credentials)("GetCallerIdentity")
+        expected = "AssumedRoleUser", f"{ACCOUNT}:assumed-role/payroll-service/sdk"
+        equal((identity["IdentityType"], identity["Arn"]), expected)
+    with report.check("the session may encrypt and decrypt with alias/payroll"):
+        session = open_session(connect, credentials)
+        blob = session("Encrypt", KeyId="alias/payroll", Plaintext="aGVsbG8=")["CiphertextBlob"]
+        equal(session("Decrypt", CiphertextBlob=blob)["Plaintext"], "aGVsbG8=")
+    with report.refused("the session may not encrypt with alias/orders", *DENIED):
+        open_session(connect, credentials)("Encrypt", KeyId="alias/orders", Plaintext="aGVsbG8=")
+    with report.check("the session may read payroll/db-password"):
+        secret = open_session(connect, credentials)("GetSecretValue", SecretName="payroll/db-password")
+        equal(secret["SecretName"], "payroll/db-password")
+    with report.refused("a token that was tampered with is refused", 400, "InvalidSecurityToken.Malformed"):
+        token = tampered(credentials["SecurityToken"])
+        open_session(connect, credentials, SecurityToken=token)("GetSecretValue", SecretName="payroll/db-password")
+
+
+def use_narrowed_session(report, connect, credentials):
+    blob = None
+    with report.check("a session with a policy may do what both allow"):
+        session = open_session(connect, credentials)
+        blob = session("Encrypt", KeyId="alias/payroll", Plaintext="aGVsbG8=")["CiphertextBlob"]
+    with report.refused("a session with a policy may not do what only its role may", *DENIED):
+        open_session(connect, credentials)("Decrypt", CiphertextBlob=blob)
+
+
+def tampered(token):
+    """The token with another character in its middle, so that it is still base64."""
+    middle = len(token) // 2
+    return token[:middle] + ("A" if token[middle] != "A" else "B") + token[middle + 1 :]
+
+
+def come_over_tls(report, kim):
+    with report.check("encrypt/decrypt round trip over TLS"):
+        blob = kim("Encrypt", KeyId="alias/orders", Plaintext="aGVsbG8=")["CiphertextBlob"]
+        equal(kim("Decrypt", CiphertextBlob=blob)["Plaintext"], "aGVsbG8=")

@@ -2,15 +2,17 @@
 
 import OpenApi from '@alicloud/openapi-client';
 import Util from '@alicloud/tea-util';
-import { API, REGION, Refused, VERSION, asText, run } from './common.mjs';
+import { API, REGION, Refused, TLS, asText, run, versionOf } from './common.mjs';
 
 const paramsOf = (action) => new OpenApi.Params({
-  action, version: VERSION, protocol: 'HTTP', pathname: '/', method: 'POST', authType: 'AK', style: 'RPC',
+  action, version: versionOf(action), protocol: 'HTTP', pathname: '/', method: 'POST', authType: 'AK', style: 'RPC',
   reqBodyType: 'formData', bodyType: 'json',
 });
 
-function connect(accessKeyId, accessKeySecret) {
-  const client = new OpenApi.default(new OpenApi.Config({ accessKeyId, accessKeySecret, regionId: REGION, endpoint: API, protocol: 'http' }));
+function connect(accessKeyId, accessKeySecret, { token, tls } = {}) {
+  const where = tls ? { endpoint: TLS, protocol: 'https' } : { endpoint: API, protocol: 'http' };
+  const client = new OpenApi.default(
+    new OpenApi.Config({ accessKeyId, accessKeySecret, securityToken: token, regionId: REGION, ...where }));
   return async (action, params) => {
     try {
       const request = new OpenApi.OpenApiRequest({ body: asText(params) });

@@ -1,11 +1,13 @@
 // Drives Keyward with @alicloud/pop-core: signature V1, every parameter (Action and Signature too) in a form body.
 
 import PopCore from '@alicloud/pop-core';
-import { API, REGION, Refused, VERSION, asText, run } from './common.mjs';
+import { API, REGION, Refused, TLS, asText, run, versionOf } from './common.mjs';
 
-function connect(accessKeyId, accessKeySecret) {
-  const client = new PopCore.RPCClient({ accessKeyId, accessKeySecret, endpoint: `http://${API}`, apiVersion: VERSION });
+function connect(accessKeyId, accessKeySecret, { token, tls } = {}) {
+  const endpoint = tls ? `https://${TLS}` : `http://${API}`;
   return async (action, params) => {
+    const apiVersion = versionOf(action);
+    const client = new PopCore.RPCClient({ accessKeyId, accessKeySecret, securityToken: token, endpoint, apiVersion });
     try {
       return await client.request(action, { RegionId: REGION, ...asText(params) }, { method: 'POST' });
     } catch (error) {

@@ -1,39 +1,17 @@
-"""Drives Keyward with alibabacloud-kms20160120 (Tea): signature V3, parameters in the query, secrets in a form body."""
+"""Drives Keyward with the Tea clients. The argument, the client's name, says how they sign: V3 unless they are told."""
 
-import re
+import functools
+import sys
 
-from alibabacloud_kms20160120 import models
-from alibabacloud_kms20160120.client import Client
-from alibabacloud_tea_openapi.exceptions import ClientException
-from alibabacloud_tea_openapi.utils_models import Config
+from common import run
+from tea_clients import connect
 
-from common import API, REGION, Refused, run
+SIGNATURES = {
+    "python-tea": {},  # ACS3-HMAC-SHA256
+    "python-tea-sm3": {"signature_algorithm": "ACS3-HMAC-SM3"},
+    "python-tea-v4": {"signature_version": "v4"},  # ACS4-HMAC-SHA256
+    "python-tea-v4-sm3": {"signature_version": "v4", "signature_algorithm": "ACS4-HMAC-SM3"},
+}
 
-
-def method_name(action):
-    """GetSecretValue -> get_secret_value"""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower()
-
-
-def connect(access_key_id, secret):
-    client = Client(
-        Config(
-            access_key_id=access_key_id,
-            access_key_secret=secret,
-            region_id=REGION,
-            endpoint=API,
-            protocol="http",
-        )
-    )
-
-    def call(action, **params):
-        request = getattr(models, f"{action}Request")().from_map(params)
-        try:
-            return getattr(client, method_name(action))(request).body.to_map()
-        except ClientException as error:
-            raise Refused(error.code, error.status_code) from error
-
-    return call
-
-
-run("python-tea", connect)
+client = sys.argv[1]
+run(client, functools.partial(connect, **SIGNATURES[client]))

@@ -1,0 +1,43 @@
+"""Drives Keyward with the Tea clients and an RSA key pair of kim: ACS3-RSA-SHA256. Keyward knows the public key only."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from common import ACCOUNT, Report, administrate_key, equal, keep_secret, use_key
+from tea_clients import connect
+
+KEY_ID = os.environ["KEYWARD_KEY_PAIR_ID"]
+PRIVATE_KEY = Path(os.environ["KEYWARD_KEY_PAIR_FILE"]).read_text("ascii").strip()  # the client wants no newline at the end
+
+
+def with_key_pair(private_key):
+    return connect(KEY_ID, private_key, signature_algorithm="ACS3-RSA-SHA256")
+
+
+def another_private_key():
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip()
+
+
+def main():
+    report = Report("python-key-pair")
+    kim = with_key_pair(PRIVATE_KEY)
+    ours = f"{report.client}-{secrets.token_hex(4)}"
+
+    with report.check("kim is told who she is"):
+        equal(kim("GetCallerIdentity")["Arn"], f"{ACCOUNT}:user/kim")
+    use_key(report, kim, administrate_key(report, kim, f"alias/sdk-{ours}"))
+    keep_secret(report, kim, f"sdk/{ours}")
+    with report.refused("another private key is refused", 400, "SignatureDoesNotMatch"):
+        with_key_pair(another_private_key())("ListKeys")
+    with report.refused("a signature with a secret instead of the key pair is refused", 400, "InvalidSignatureMethod"):
+        connect(KEY_ID, PRIVATE_KEY)("ListKeys")
+    sys.exit(report.failed)
+
+
+main()
