@@ -82,7 +82,14 @@ fn sessions(criterion: &mut Criterion) {
     for (name, policy) in [("session", None), ("session with a policy", Some(narrow.to_owned()))] {
         let key = SessionKey::new(&[7; 32]);
         let expires = "2026-01-02T04:04:05Z".parse().unwrap();
-        let session = Session { account: "1".into(), role: "app".into(), name: "s1".into(), expires, policy };
+        let session = Session {
+            account: "1".into(),
+            role: "app".into(),
+            name: "s1".into(),
+            expires,
+            begun_by: String::new(),
+            policy,
+        };
         let credentials = key.seal(&session, [1; 12]).unwrap_or_else(|why| panic!("{why:?}"));
         let signer = Signer {
             access_key_id: &credentials.access_key_id,

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::{Page, is_own_address, now};
 use crate::authn::Session;
+use crate::kms::is_foreign;
 use crate::local_kms::begin_session;
 use crate::settings::{self, CredentialsDoor};
 use crate::store::{Store, read_or_make, read_private};
@@ -32,20 +33,6 @@ const PATH: &str = "/credentials";
 
 /// The shortest token that is taken, in characters.
 const TOKEN_CHARS_MIN: usize = 16;
-
-/// Headers of proxies and browsers. No SDK sends any of them.
-const FOREIGN: &[&str] = &[
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "origin",
-    "referer",
-    "sec-fetch-mode",
-    "sec-fetch-site",
-];
 
 /// The application that hands out credentials.
 pub struct Vending {
@@ -105,7 +92,7 @@ impl Vending {
     /// Why this request gets nothing, if it does.
     fn refusal(&self, method: &str, path: &str, headers: &HeaderMap) -> Option<(&'static str, u16, &'static str)> {
         let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if FOREIGN.iter().any(|name| headers.contains_key(*name)) {
+        if is_foreign(headers) {
             return Some(("forwarded", 403, "credentials are not handed through proxies or to browsers\n"));
         }
         if self.address.is_some_and(|address| !is_own_address(host, address)) {
@@ -140,6 +127,7 @@ impl Vending {
             role: role.clone(),
             name: self.settings.session_name.clone(),
             expires: expires.map_err(|error| error.to_string())?,
+            begun_by: String::new(),
             policy: None,
         };
         let credentials = begin_session(&snapshot, &session).map_err(|error| error.message)?;

@@ -21,13 +21,13 @@ pub use certificate::read_certificate;
 pub use directory::{
     AccessKey, Attachment, Directory, KeyMaterial, Member, Role, SESSION_SECONDS_MIN, SecretSource, is_session_name,
 };
-pub use replay::{Once, ReplayMemory, Replayed};
+pub use replay::{NotTaken, Once, ReplayMemory};
 pub use rsa::RsaPublicKey;
 pub use session::{SESSION_NONCE_BYTES, Session, SessionCredentials, SessionKey};
 pub use signature::{AcsParts, Signer, acs_signature, payload_hash, rpc_signature};
 pub use unidentified::Unidentified;
 
-use crate::kms::{Algorithm, KmsRequest, Origin, RawRequest, Version};
+use crate::kms::{Algorithm, KmsRequest, Origin, RawRequest, Version, is_foreign};
 use crate::policy::{Identity, Principal};
 
 /// How far a request's time may be from ours, either way ("Specified time stamp or date value is expired": 15 minutes).
@@ -133,14 +133,25 @@ pub fn identify<'a>(
 ) -> Result<Caller<'a>, Unidentified> {
     let by_connection = by_connection(authority.directory, raw.origin, now)?;
     let Some(algorithm) = request.scheme.algorithm() else {
-        return by_connection.ok_or(Unidentified::Unsigned);
+        return match by_connection {
+            // The connection is the proxy's, or a browser's that was lured here.
+            Some(_) if is_foreign(raw.headers) => Err(Unidentified::Foreign),
+            Some(caller) => Ok(caller),
+            None => Err(Unidentified::Unsigned),
+        };
     };
-    let by_signature = by_signature(authority, raw, request, algorithm, now)?;
+    let (by_signature, begun_by) = by_signature(authority, raw, request, algorithm, now)?;
     match by_connection {
-        // A session is another name for its role's certificate.
-        Some(other) if other.member != by_signature.member => Err(Unidentified::TwoIdentities),
+        Some(other) if !agree(&other, &by_signature, begun_by.as_deref()) => Err(Unidentified::TwoIdentities),
         _ => Ok(by_signature),
     }
+}
+
+/// Whether the connection may be that of who signed: the same one; for a session, its role or whoever began it. Of a
+/// session that was handed out by us nobody is known to have begun it.
+fn agree(connection: &Caller<'_>, signature: &Caller<'_>, begun_by: Option<&str>) -> bool {
+    connection.member == signature.member
+        || begun_by.is_some_and(|arn| arn.is_empty() || arn == connection.principal.role_arn())
 }
 
 /// Who is at the other end of the connection, if that alone proves somebody.
@@ -174,7 +185,7 @@ fn by_signature<'a>(
     request: &'a KmsRequest,
     algorithm: Algorithm,
     now: Timestamp,
-) -> Result<Caller<'a>, Unidentified> {
+) -> Result<(Caller<'a>, Option<String>), Unidentified> {
     let scheme = &request.scheme;
     if !authority.rules.algorithms.contains(&algorithm) {
         return Err(Unidentified::AlgorithmNotAccepted(algorithm));
@@ -189,14 +200,21 @@ fn by_signature<'a>(
     if !verified_upstream {
         signature::verify(scheme, raw, &holder.key)?;
     }
-    Ok(Caller {
+    let once = Once {
+        holder: holder.principal.role_arn(),
+        access_key_id: access_key_id.to_owned(),
+        nonce: scheme.once().to_owned(),
+        signed,
+    };
+    let caller = Caller {
         principal: holder.principal,
         member: holder.member,
         access_key_id: Some(access_key_id),
         proof: if verified_upstream { Proof::Upstream } else { Proof::of(algorithm) },
         session_policy: holder.session_policy,
-        once: Some(Once { access_key_id: access_key_id.to_owned(), nonce: scheme.once().to_owned(), signed }),
-    })
+        once: Some(once),
+    };
+    Ok((caller, holder.begun_by))
 }
 
 /// Who an access key belongs to, and what verifies its signatures.
@@ -205,6 +223,8 @@ struct Holder<'a> {
     member: usize,
     key: Cow<'a, KeyMaterial>,
     session_policy: Option<String>,
+    /// Of a session, the ARN of who began it; empty if we did.
+    begun_by: Option<String>,
 }
 
 impl<'a> Holder<'a> {
@@ -222,6 +242,7 @@ impl<'a> Holder<'a> {
             member: access_key.member,
             key: Cow::Borrowed(&access_key.key),
             session_policy: None,
+            begun_by: None,
         })
     }
 
@@ -244,6 +265,7 @@ impl<'a> Holder<'a> {
             member,
             key: Cow::Owned(KeyMaterial::Secret(credentials.secret)),
             session_policy: session.policy,
+            begun_by: Some(session.begun_by),
         })
     }
 }
@@ -253,9 +275,17 @@ fn check_time(timestamp: &str, now: Timestamp) -> Result<Timestamp, Unidentified
     if timestamp.is_empty() {
         return Err(Unidentified::TimestampMissing);
     }
-    let legal = matches!(timestamp.len(), 20 | 24) && timestamp.ends_with('Z') && timestamp.get(10..11) == Some("T");
+    let legal = has_form(timestamp, "dddd-dd-ddTdd:dd:ddZ") || has_form(timestamp, "dddd-dd-ddTdd:dd:dd.dddZ");
+    // A leap second is none that SDKs write.
+    let legal = legal && timestamp.get(17..19) != Some("60");
     let time: Timestamp = timestamp.parse().ok().filter(|_| legal).ok_or(Unidentified::TimestampMalformed)?;
     if now.duration_since(time).abs() > CLOCK_WINDOW { Err(Unidentified::TimestampExpired) } else { Ok(time) }
+}
+
+/// Whether a text has the characters of a form, in which `d` is any digit.
+fn has_form(text: &str, form: &str) -> bool {
+    let fits = |(byte, form): (u8, u8)| if form == b'd' { byte.is_ascii_digit() } else { byte == form };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ pub struct Session {
     /// Until when it is good.
     #[serde(rename = "e")]
     pub expires: Timestamp,
+    /// The ARN of who began it, a session's being its role's; empty if it was handed out without being asked for.
+    #[serde(rename = "b", default)]
+    pub begun_by: String,
     /// The text of the policy that narrows it.
     #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
@@ -146,6 +149,7 @@ mod tests {
             role: "app".into(),
             name: "s1".into(),
             expires: "2026-01-02T03:04:05Z".parse().unwrap(),
+            begun_by: "acs:ram::1:user/alice".into(),
             policy: Some("{}".into()),
         }
     }

@@ -91,7 +91,9 @@ fn the_time_of_signing_must_be_near() {
         ("2026-01-02 03:00:00Z", Some(Unidentified::TimestampMalformed)),
         ("2026-01-02T03:00:00+00:00", Some(Unidentified::TimestampMalformed)),
         ("2026-01-02T03:00:00", Some(Unidentified::TimestampMalformed)),
-        ("2026-01-02T03:00:61Z", Some(Unidentified::TimestampMalformed)),
+        ("2026-01-02T03:00:60Z", Some(Unidentified::TimestampMalformed)),
+        ("2026-01-02T03:00:00,123Z", Some(Unidentified::TimestampMalformed)),
+        ("2026-01-02T030000.123456Z", Some(Unidentified::TimestampMalformed)),
         ("2026-02-30T03:00:00Z", Some(Unidentified::TimestampMalformed)),
         ("Fri, 02 Jan 2026 03:00", Some(Unidentified::TimestampMalformed)),
     ] {
@@ -105,7 +107,14 @@ fn only_the_holder_of_a_key_is_identified() {
     let key = SessionKey::new(&[7; 32]);
     let session = |role: &str, expires: &str| {
         let expires = expires.parse().unwrap();
-        let session = Session { account: "1".into(), role: role.into(), name: "s1".into(), expires, policy: None };
+        let session = Session {
+            account: "1".into(),
+            role: role.into(),
+            name: "s1".into(),
+            expires,
+            begun_by: "acs:ram::1:user/alice".into(),
+            policy: None,
+        };
         key.seal(&session, [1; 12]).unwrap()
     };
     let good = session("app", "2026-01-02T03:04:06Z");
@@ -183,6 +192,65 @@ fn certificates_and_user_ids_prove_who_is_in_the_directory() {
     ] {
         let ask = Ask { access_key_id: signer, origin: origin.clone(), ..Ask::default() };
         assert_eq!(ask.answer(None), expected, "{origin:?} {signer}");
+    }
+}
+
+/// A connection proves its sender, not whoever talks through it.
+#[test]
+fn what_came_through_a_proxy_or_a_browser_has_to_be_signed() {
+    for (header, expected) in [
+        ("accept", "acs:ram::1:user/alice"),
+        ("x-sdk-client", "acs:ram::1:user/alice"),
+        ("origin", "foreign"),
+        ("referer", "foreign"),
+        ("sec-fetch-site", "foreign"),
+        ("cookie", "foreign"),
+        ("x-forwarded-for", "foreign"),
+        ("forwarded", "foreign"),
+        ("via", "foreign"),
+        ("x-real-ip", "foreign"),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header, "x".parse().unwrap());
+        let origin = Origin { uid: Some(1000), ..Origin::default() };
+        let target = "/?Action=ListKeys&Version=2016-01-20";
+        let raw = RawRequest { method: "GET", target, headers: &headers, body: b"", origin: &origin };
+        let request = KmsRequest::parse(&raw).unwrap();
+        let (directory, rules) = (directory(), IdentityRules::default());
+        let authority = Authority { directory: &directory, sessions: None, rules: &rules };
+        let found = identify(&authority, &raw, &request, now()).map(|caller| caller.principal.to_string());
+        assert_eq!(found.unwrap_or_else(|why| why.reason().to_owned()), expected, "{header}");
+    }
+}
+
+/// Who is known by the connection may use a session that it began; another's stays another's.
+#[test]
+fn a_session_may_be_used_by_who_began_it() {
+    let key = SessionKey::new(&[7; 32]);
+    for (begun_by, uid, expected) in [
+        ("acs:ram::1:user/alice", Some(1000), "acs:ram::1:assumed-role/app/s1 signature_v1"),
+        ("acs:ram::1:user/bob", Some(1000), "two_identities"),
+        ("", Some(1000), "acs:ram::1:assumed-role/app/s1 signature_v1"),
+        ("acs:ram::1:user/bob", Some(2000), "acs:ram::1:assumed-role/app/s1 signature_v1"),
+        ("acs:ram::1:user/bob", None, "acs:ram::1:assumed-role/app/s1 signature_v1"),
+    ] {
+        let session = Session {
+            account: "1".into(),
+            role: "app".into(),
+            name: "s1".into(),
+            expires: "2027-01-01T00:00:00Z".parse().unwrap(),
+            begun_by: begun_by.into(),
+            policy: None,
+        };
+        let made = key.seal(&session, [1; 12]).unwrap();
+        let ask = Ask {
+            access_key_id: &made.access_key_id,
+            secret: secrecy::ExposeSecret::expose_secret(&made.secret),
+            token: Some(&made.security_token),
+            origin: Origin { uid, ..Origin::default() },
+            ..Ask::default()
+        };
+        assert_eq!(ask.answer(Some(&key)), expected, "{begun_by} {uid:?}");
     }
 }
 

@@ -46,8 +46,12 @@ pub enum Unidentified {
     CertificateExpired,
     /// Signature and connection, or two names of a certificate, prove two different callers.
     TwoIdentities,
-    /// The request was taken before, or nobody can tell whether it was.
+    /// What the connection proves is not the sender's: the request came through a proxy or from a browser.
+    Foreign,
+    /// The request was taken before.
     Replayed,
+    /// It was signed before the time that is remembered, so nobody can tell whether it was taken before.
+    Forgotten,
 }
 
 impl Unidentified {
@@ -72,6 +76,8 @@ impl Unidentified {
             Self::SignatureMismatch { .. } => ("signature_mismatch", ErrorCode::SignatureDoesNotMatch),
             Self::CertificateExpired => ("certificate_expired", ErrorCode::IncompleteSignature),
             Self::TwoIdentities => ("two_identities", ErrorCode::IncompleteSignature),
+            Self::Foreign => ("foreign", ErrorCode::IncompleteSignature),
+            Self::Forgotten => ("forgotten", ErrorCode::InvalidTimeStampExpired),
             Self::Replayed => ("replayed", ErrorCode::SignatureNonceUsed),
         }
     }
@@ -97,6 +103,14 @@ impl Unidentified {
             Self::BodyChanged => KmsError::invalid_parameter("x-acs-content-sha256"),
             Self::SignatureMismatch { string_to_sign } => {
                 KmsError::new(code, format!("{}{string_to_sign}", code.message()))
+            }
+            Self::Foreign => {
+                KmsError::because(code, "a request that comes through a proxy or from a browser has to be signed")
+            }
+            Self::Forgotten => {
+                let why =
+                    "it was signed before Keyward started, or before the requests that it can remember; sign it anew";
+                KmsError::because(code, why)
             }
             Self::CertificateExpired => KmsError::because(code, "the client certificate has expired"),
             Self::TwoIdentities => {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::needs::Target;
 use super::snapshot::{Rules, Snapshot};
 use crate::kms::{KmsError, KmsRequest, Params, RawRequest, encryption_context, tags};
-use crate::policy::{Context, Identity, Principal};
+use crate::policy::{Context, Principal};
 
 /// The facts about one request. Tags of resources are not among them; each permission has its own.
 pub(super) struct Facts {
@@ -64,7 +64,7 @@ impl Facts {
             source_vpc: rules.source_vpc.clone(),
             secure_transport: raw.origin.secure,
             now,
-            principal_arn: role_arn(caller),
+            principal_arn: caller.role_arn(),
             algorithm: algorithm(request.call.name(), &request.params),
             encryption_context: pairs(context),
             request_tags: tags(&request.params)?,
@@ -111,14 +111,6 @@ fn algorithm(operation: &str, params: &Params) -> Option<String> {
             // Without one, ReEncrypt's ciphertext is symmetric.
             None => (operation == "ReEncrypt").then(|| SYMMETRIC.to_owned()),
         },
-    }
-}
-
-/// For a session this is its role: policies name roles, not sessions.
-fn role_arn(caller: &Principal) -> String {
-    match &caller.identity {
-        Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", caller.account),
-        _ => caller.to_string(),
     }
 }
 

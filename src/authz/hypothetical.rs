@@ -45,10 +45,7 @@ impl Hypothetical {
 
     /// Answers with the decision and everything that led to it. `read` gets the answer, which borrows from the snapshot.
     pub fn ask<T>(&self, snapshot: &Snapshot, now: Timestamp, read: impl FnOnce(&Explanation<'_>) -> T) -> T {
-        let arn = match &self.principal.identity {
-            Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", self.principal.account),
-            _ => self.principal.to_string(),
-        };
+        let arn = self.principal.role_arn();
         let member = self.member(snapshot);
         let question = Question {
             principal: &self.principal,

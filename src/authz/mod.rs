@@ -30,7 +30,7 @@ pub use vocabulary::{parse_policy, vocabulary};
 
 use facts::Facts;
 
-use crate::authn::{Caller, Once, ReplayMemory, Unidentified, identify};
+use crate::authn::{Caller, NotTaken, Once, ReplayMemory, Unidentified, identify};
 use crate::kms::{KmsError, KmsRequest, RawRequest};
 use crate::policy::{Decision, Kind, Policy, Principal, Question, Refusal, decide};
 
@@ -90,8 +90,12 @@ impl Judgement {
     /// Lets the request through once: its nonce is taken, whatever the policies say of it, and who sends it again is
     /// refused.
     pub fn once(mut self, memory: &mut ReplayMemory, now: Timestamp) -> Self {
-        if self.once.as_ref().is_some_and(|once| memory.take(once, now).is_err()) {
-            self.verdict = Err(Rejection::Unidentified(Unidentified::Replayed));
+        let taken = self.once.as_ref().map_or(Ok(()), |once| memory.take(once, now));
+        if let Err(why) = taken {
+            self.verdict = Err(Rejection::Unidentified(match why {
+                NotTaken::Replayed => Unidentified::Replayed,
+                NotTaken::Forgotten => Unidentified::Forgotten,
+            }));
             self.trail.replayed(&self.verdict);
         }
         self
@@ -107,7 +111,7 @@ fn judge(
 ) -> Result<Permit, Rejection> {
     trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
     let request = KmsRequest::parse(raw).map_err(Rejection::Malformed)?;
-    trail.read(&request);
+    trail.read(&request, &snapshot.directory);
     let mut caller = identify(&snapshot.authority(), raw, &request, now).map_err(Rejection::Unidentified)?;
     trail.identified(&caller);
     *once = caller.once.take();

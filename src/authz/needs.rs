@@ -228,8 +228,10 @@ impl Resolver<'_> {
     /// if the role were its own.
     fn role(&self, name: &str) -> Result<(Resource, Target), KmsError> {
         let (account, role) = parse_role_arn(self.params.require(name)?).ok_or(ErrorCode::InvalidRoleArn)?;
+        // Policies are matched without regard to case here, as RAM has names of roles.
+        let role = role.to_lowercase();
         let resource = Resource { arn: format!("acs:ram::{account}:role/{role}"), owner: self.here.account.to_owned() };
-        let owned = Owned::new(Address { account, ..self.here }, role.to_lowercase());
+        let owned = Owned::new(Address { account, ..self.here }, role);
         Ok((resource, Target::Role(owned)))
     }
 

@@ -2,9 +2,12 @@
 //!
 //! Holds names and decisions, never the value of a parameter, a signature or a secret.
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use super::needs::Permission;
 use super::{Permit, Rejection};
-use crate::authn::Caller;
+use crate::authn::{Caller, Directory};
 use crate::kms::{Algorithm, Call, KmsRequest};
 
 /// Most characters of a name that came from outside.
@@ -19,7 +22,7 @@ pub struct Trail {
     pub operation: Option<String>,
     /// Whether the operations table has it. Only then its name may become a label.
     pub operation_is_known: bool,
-    /// The access key id it came with, proven or not.
+    /// The access key id it came with, proven or not; of one that nobody knows, a hash.
     pub access_key_id: Option<String>,
     /// How it is signed, proven or not.
     pub algorithm: Option<&'static str>,
@@ -76,10 +79,10 @@ impl Trail {
         self.ignored_headers = headers;
     }
 
-    pub(super) fn read(&mut self, request: &KmsRequest) {
+    pub(super) fn read(&mut self, request: &KmsRequest, directory: &Directory) {
         self.operation = Some(bounded(request.call.name()));
         self.operation_is_known = matches!(request.call, Call::Known(_));
-        self.access_key_id = request.scheme.access_key_id().map(bounded);
+        self.access_key_id = request.scheme.access_key_id().map(|id| shown_id(id, directory));
         self.algorithm = request.scheme.algorithm().map(Algorithm::name);
     }
 
@@ -116,6 +119,16 @@ impl Trail {
             }
         }
     }
+}
+
+/// An id that nobody knows may be a secret that somebody put in its place: only its hash is shown, by which the same one
+/// can be known again.
+fn shown_id(id: &str, directory: &Directory) -> String {
+    if directory.access_key(id).is_some() || id.starts_with("STS.") {
+        return bounded(id);
+    }
+    let hash = HEXLOWER.encode(&Sha256::digest(id));
+    format!("unknown:{}", hash.get(..12).unwrap_or_default())
 }
 
 fn bounded(name: &str) -> String {

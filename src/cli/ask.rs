@@ -7,13 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::now;
-use crate::authn::Member;
 use crate::authz::vocabulary;
 use crate::kms::Address;
 use crate::local_kms::{LocalKms, OpenError, existing_session_key};
-use crate::policy::{
-    Basis, Considered, Decision, Effect, Explanation, GivenContext, Half, Identity, Mismatch, Refusal,
-};
+use crate::policy::{Basis, Considered, Decision, Effect, Explanation, GivenContext, Half, Mismatch, Refusal};
 use crate::settings::Settings;
 use crate::source::{Problem, suggest};
 use crate::store::Store;
@@ -56,14 +53,6 @@ impl Ground {
     /// Where short names of resources live.
     pub fn here(&self) -> Address<'_> {
         Address { region: &self.settings.kms.region, account: &self.settings.kms.account }
-    }
-}
-
-/// A member of the directory as people write it; a role stands for its sessions.
-pub fn arn_of(member: &Member) -> String {
-    match &member.principal.identity {
-        Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", member.principal.account),
-        _ => member.principal.to_string(),
     }
 }
 

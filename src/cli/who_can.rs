@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::ask::{Ground, arn_of, given, ground_of, pair, reason_for, unknown_action};
+use super::ask::{Ground, given, ground_of, pair, reason_for, unknown_action};
 use super::{Exit, SettingsFile, banner};
 use crate::authz::{Hypothetical, Snapshot};
 use crate::policy::Decision;
@@ -83,7 +83,7 @@ fn answers(arguments: &WhoCan, ground: &Ground, snapshot: &Snapshot) -> Result<V
         });
         Ok(Answer { principal, allowed, reason })
     };
-    members.map(arn_of).map(answer).collect()
+    members.map(|member| member.principal.role_arn()).map(answer).collect()
 }
 
 fn print(format: Format, answers: &[Answer]) {

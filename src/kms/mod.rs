@@ -23,7 +23,7 @@ pub use names::{
     Address, AliasName, KeyId, KeyRef, Resource, SecretName, SecretRef, is_account_id, is_region_id, parse_role_arn,
 };
 pub use operations::{Api, Authorization, Effect, Need, OPERATIONS, On, Operation, STS_OPERATIONS, Scope};
-pub use origin::{ClientCertificate, Origin};
+pub use origin::{ClientCertificate, Origin, is_foreign};
 pub use params::{Params, percent_encode};
 pub use request::{Call, KmsRequest, RawRequest};
 pub use scheme::{

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use jiff::Timestamp;
 
 /// What is known of the connection that a request came over.
@@ -30,6 +31,28 @@ pub struct ClientCertificate {
     pub spki_sha256: String,
     /// From then on it proves nobody.
     pub expires: Timestamp,
+}
+
+/// How headers begin that proxies and browsers write. No SDK sends any of them.
+const FOREIGN: &[&str] = &[
+    "cookie",
+    "forwarded",
+    "origin",
+    "referer",
+    "sec-",
+    "via",
+    "x-client-",
+    "x-cluster-client-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-original-",
+    "x-real-",
+    "x_",
+];
+
+/// Whether a request went through a proxy, or was sent by a browser. What the connection proves is then not its sender's.
+pub fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| FOREIGN.iter().any(|prefix| name.as_str().starts_with(prefix)))
 }
 
 impl Origin {

@@ -82,6 +82,16 @@ pub enum Whom {
     },
 }
 
+impl Principal {
+    /// Its ARN, as policies name it: of a session, its role's.
+    pub fn role_arn(&self) -> String {
+        match &self.identity {
+            Identity::Session { role, .. } => format!("acs:ram::{}:role/{role}", self.account),
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl PrincipalPattern {
     /// Reads one entry.
     ///

@@ -164,7 +164,9 @@ impl<'v> Reader<'v> {
                 let right = "write \"*\" or an ARN such as \"acs:kms:*:ACCOUNT:key/*\"";
                 self.report(place, format!("resource `{resource}` can match nothing; {right}"));
             }
-            patterns.push(Pattern::exact(&resource));
+            // RAM has the names of roles without regard to case; KMS's names are as they are written.
+            let of_role = resource.starts_with("acs:ram:") || resource.contains(":role/");
+            patterns.push(if of_role { Pattern::ignoring_case(&resource) } else { Pattern::exact(&resource) });
         }
         Some(patterns)
     }

@@ -212,6 +212,9 @@ fn policies(section: &Section<'_>, folder: &Path) -> Option<Policies> {
     Some(Policies { directory: folder.join(directory?), identities: folder.join(identities?), debounce, rescan })
 }
 
+/// A memory that does not hold the requests of one second refuses the rest of them.
+const NONCES_MIN: usize = 1000;
+
 fn signatures(section: &Section<'_>) -> Signatures {
     let mut rules = IdentityRules::default();
     if let Some(given) = section.strings("accept") {
@@ -237,6 +240,9 @@ fn signatures(section: &Section<'_>) -> Signatures {
             .report_at("trust_upstream", "is for a KMS that verifies signatures itself, and the embedded KMS does not");
     }
     let nonces = section.integer("nonces", 0..100_000_001).and_then(|nonces| usize::try_from(nonces).ok());
+    if nonces.is_some_and(|nonces| (1..NONCES_MIN).contains(&nonces)) {
+        section.report_at("nonces", format!("must be 0, or at least {NONCES_MIN}: that many may come within a second"));
+    }
     section.finish();
     Signatures { rules, nonces: nonces.unwrap_or(1_000_000) }
 }

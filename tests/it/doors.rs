@@ -319,7 +319,7 @@ fn a_request_that_was_captured_cannot_be_sent_again() {
     assert!(wait(|| jiff::Timestamp::now().as_second() > signed_at + 1));
     running.kill();
     let running = house.start();
-    assert_eq!(told(talk(&mut tcp(&running.api), &later)), "400 SignatureNonceUsed");
+    assert_eq!(told(talk(&mut tcp(&running.api), &later)), "400 InvalidTimeStamp.Expired");
     drop(running);
     house.edit("config/keyward.toml", "nonces = 1000000", "nonces = 0");
     let running = house.start();

@@ -156,6 +156,25 @@ fn a_session_of_somebody_else_signs_with_its_temporary_secret_and_is_not_accepte
     }
 }
 
+/// A parameter with the name of a signed header would stand in its place in the text that is signed.
+#[test]
+fn a_client_key_signs_its_headers_and_no_parameters_in_their_place() {
+    let recording = Recording::named("go-secretsmanager-01");
+    for name in ["Date", "date", "x-kms-apiname", "X-Kms-AccccessKeyId", "x-kms-acccesskeyid", "x-kms-signaturemethod"]
+    {
+        let mut changed = recording.clone();
+        changed.target = format!("{}&{name}=x", recording.target);
+        assert!(changed.outcome().is_err(), "{name}");
+        let value = recording.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+        let Some((_, value)) = value else { continue };
+        changed.target = format!("{}&{name}={}", recording.target, percent_encode(value));
+        for (header, value) in &mut changed.headers {
+            value.push_str(if header.eq_ignore_ascii_case(name) { "0" } else { "" });
+        }
+        assert!(changed.outcome().is_err(), "{name}");
+    }
+}
+
 #[test]
 fn who_does_not_sign_is_nobody() {
     for recording in Recording::expecting(Expected::Unsigned) {

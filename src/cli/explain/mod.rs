@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use self::recording::Recording;
 use self::story::{Answer, Refused, Story};
-use super::ask::{Ground, arn_of, given, pair, unknown_action};
+use super::ask::{Ground, given, pair, unknown_action};
 use super::{Exit, SettingsFile, banner};
 use crate::authn::Directory;
 use crate::authz::{Hypothetical, Outcome, Permission, Snapshot, Target, authorize_explained};
@@ -132,9 +132,12 @@ fn arn(name: &str, directory: &Directory) -> Result<String> {
     }
     match directory.members_known_as(name).as_slice() {
         [] => bail!("nobody is known as `{name}` in the directory; write a whole ARN for somebody who is not in it"),
-        [member] => Ok(arn_of(member)),
+        [member] => Ok(member.principal.role_arn()),
         [member, ..] => {
-            bail!("`{name}` is more than one; write ACCOUNT/{name}, or a whole ARN such as {}", arn_of(member))
+            bail!(
+                "`{name}` is more than one; write ACCOUNT/{name}, or a whole ARN such as {}",
+                member.principal.role_arn()
+            )
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::ask::{arn_of, unknown_action};
+use super::super::ask::unknown_action;
 use crate::authz::{Hypothetical, Snapshot, parse_principal};
 use crate::kms::Address;
 use crate::policy::{GivenContext, Identity, Principal, StatementRef};
@@ -170,7 +170,7 @@ impl Reader<'_> {
         if in_account().next().is_none() || in_account().any(|member| is_same(&member.principal, &principal)) {
             return Ok(());
         }
-        let names: Vec<String> = in_account().map(arn_of).collect();
+        let names: Vec<String> = in_account().map(|member| member.principal.role_arn()).collect();
         Err(format!("`{arn}` is nobody in the directory{}", suggest(arn, names.iter().map(String::as_str))))
     }
 

@@ -50,9 +50,13 @@ impl ClientKeySignature {
         }
         let mut signed = Vec::new();
         for name in SIGNED {
+            // A parameter of that name could stand in the signed text in the header's place.
+            if query.iter().any(|(parameter, _)| parameter.eq_ignore_ascii_case(name)) {
+                return Err(incomplete(&format!("parameter {name} has the name of a signed header")));
+            }
             signed.push((name, required_header(headers, name)?));
         }
-        let signed = query.iter().filter(|(name, _)| *name != "SignatureType").chain(signed).collect();
+        let signed = query.filtered(|name| name != "SignatureType").merge(&signed.into_iter().collect())?;
         Ok(Self {
             access_key_id: required_header(headers, CLIENT_KEY_ID)?.to_owned(),
             signature: required_header(headers, BEARER)?.to_owned(),

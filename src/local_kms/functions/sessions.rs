@@ -42,6 +42,7 @@ pub fn assume_role(execution: &Execution<'_>) -> Result<Members, KmsError> {
         role: target.name.clone(),
         name: name.to_owned(),
         expires: execution.now.later(seconds),
+        begun_by: execution.caller().role_arn(),
         policy,
     };
     let credentials = session_key::begin(&snapshot, &session)?;

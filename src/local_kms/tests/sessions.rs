@@ -104,6 +104,25 @@ fn who_may_assume_a_role() {
     }
 }
 
+/// RAM has names of roles without regard to case: neither a request nor a policy gets around a Deny by spelling.
+#[test]
+fn a_role_is_the_same_in_any_case() {
+    for (written, asked) in [("Reader", "READER"), ("READER", "reader"), ("reader", "Reader"), ("r*", "READER")] {
+        let folder = furnish("");
+        let deny = format!(
+            r#"{{"Version":"1","Statement":[{{"Effect":"Deny","Action":"sts:AssumeRole","Resource":"acs:ram:*:*:role/{written}"}}]}}"#
+        );
+        write(folder.path(), "policies/ram/Never.json", &deny);
+        let identities =
+            IDENTITIES.replacen("['AliyunSTSAssumeRoleAccess']", "['AliyunSTSAssumeRoleAccess', 'Never']", 1);
+        write(folder.path(), "identities.toml", &identities);
+        let (kms, store) = open(folder.path()).unwrap();
+        let house = House { kms, store, folder };
+        let told = assume(&house, &Who::with_key("alice"), &format!("acs:ram::1:role/{asked}"), &[]).unwrap_err();
+        assert!(told.starts_with("403 NoPermission"), "{written} {asked}: {told}");
+    }
+}
+
 #[test]
 fn a_session_is_asked_for_as_documented() {
     let house = house();
