@@ -60,8 +60,18 @@ impl Vending {
             check_token(&token).map_err(|why| format!("{} {why}", path.display()))?;
         }
         let (account, role) = &settings.role;
-        if store.current().directory.role(account, role).is_none() {
-            tracing::warn!(role = %format!("acs:ram::{account}:role/{role}"), "credentials.role is not in the directory");
+        let arn = format!("acs:ram::{account}:role/{role}");
+        match store.current().directory.role(account, role) {
+            None => tracing::warn!(role = arn, "credentials.role is not in the directory"),
+            Some((_, found)) if u64::from(found.max_session_seconds) < settings.duration.as_secs() => {
+                let seconds = found.max_session_seconds;
+                tracing::warn!(
+                    role = arn,
+                    seconds,
+                    "credentials.duration_seconds is more than the role's sessions last"
+                );
+            }
+            Some(_) => {}
         }
         Ok(Self { store, settings, address, vended })
     }
@@ -117,10 +127,11 @@ impl Vending {
     fn credentials(&self) -> Result<Page, String> {
         let (account, role) = &self.settings.role;
         let snapshot = self.store.current();
-        if snapshot.directory.role(account, role).is_none() {
+        let Some((_, found)) = snapshot.directory.role(account, role) else {
             return Err(format!("role acs:ram::{account}:role/{role} (credentials.role) is not in the directory"));
-        }
-        let seconds = i64::try_from(self.settings.duration.as_secs()).unwrap_or(i64::MAX);
+        };
+        let longest = i64::from(found.max_session_seconds);
+        let seconds = i64::try_from(self.settings.duration.as_secs()).unwrap_or(longest).min(longest);
         let expires = jiff::Timestamp::from_second(now().as_second().saturating_add(seconds));
         let session = Session {
             account: account.clone(),

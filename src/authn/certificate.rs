@@ -34,7 +34,9 @@ pub fn read_certificate(der: &[u8]) -> Result<ClientCertificate, &'static str> {
             _ => {}
         }
     }
-    let expires = Timestamp::from_second(certificate.validity().not_after.timestamp());
+    // The end of the year 9999 stands for no end (RFC 5280), and is later than any time we can write.
+    let not_after = certificate.validity().not_after.timestamp().min(Timestamp::MAX.as_second());
+    let expires = Timestamp::from_second(not_after);
     Ok(ClientCertificate {
         uris,
         dns_names,

@@ -10,19 +10,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::ServerApp;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::serve::House;
 use crate::admin::{Admin, Vending};
-use crate::listen::{Connection, Door, Guests};
+use crate::listen::{Connection, Door, GuestCounters, Guests};
 use crate::proxy::{Api, Drain};
-use crate::settings::{Credentials, CredentialsDoor, Limits};
+use crate::settings::{Credentials, CredentialsDoor, Limits, Listen};
 
 /// How many may be at the admin port, or fetch credentials, at the same time.
 const OPERATORS_MAX: usize = 64;
+
+/// How long each of them may take for one request, the time before it included.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The doors, taken before anything is promised.
 pub struct Doors {
@@ -72,13 +75,18 @@ impl Doors {
 }
 
 /// File descriptors that the process needs for other things than clients.
-const DESCRIPTORS_OF_OURS: u64 = 64;
+const DESCRIPTORS_OF_OURS: u64 = 192;
 
 /// Makes room for as many clients as the settings allow, or lowers what they allow to the room there is: without a
 /// descriptor left, not even the admin port would answer.
-pub fn make_room(limits: &mut Limits) {
+///
+/// Each of the API's doors has room for as many.
+pub fn make_room(limits: &mut Limits, listen: &Listen) {
+    let doors = [listen.api.is_some(), listen.tls.is_some(), listen.socket.is_some()];
+    let doors = doors.into_iter().filter(|is_there| *is_there).count().max(1);
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_OF_OURS)).unwrap_or(usize::MAX).max(1);
+    let room = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_OF_OURS)).unwrap_or(usize::MAX);
+    let room = (room / doors).max(1);
     if limits.connections > room {
         let wanted = limits.connections;
         tracing::warn!(wanted, room, "limits.connections is lowered: the process may not have more file descriptors");
@@ -114,17 +122,18 @@ async fn serve(house: &House, doors: Doors) -> Result<(), String> {
     let (end, ending) = watch::channel(false);
     let (store, telemetry) = (house.store.clone(), house.telemetry.clone());
     let metrics = &telemetry.metrics;
-    let guests = Guests::new(
-        house.settings.limits.connections,
-        metrics.connections.clone(),
-        metrics.connections_refused.clone(),
-    );
+    let counters = GuestCounters {
+        inside: metrics.connections.clone(),
+        turned_away: metrics.connections_refused.clone(),
+        failed: metrics.connections_failed.clone(),
+    };
     let api = Arc::new(Api::new(store.clone(), house.kms.clone(), telemetry.clone(), &house.settings, drain.clone()));
     for door in doors.api {
-        let (api, ending) = (api.clone(), ending.clone());
-        start(door, guests.clone(), &ending.clone(), move |connection| {
-            let (api, ending) = (api.clone(), ending.clone());
-            async move { api.serve(connection, ending).await }
+        let guests = Guests::new(house.settings.limits.connections, counters.clone());
+        let (api, told) = (api.clone(), ending.clone());
+        start(door, guests, &ending, move |connection| {
+            let (api, told) = (api.clone(), told.clone());
+            async move { api.serve(connection, told).await }
         });
     }
     if let Some((door, vending)) = doors.credentials {
@@ -174,10 +183,12 @@ fn start_app<A: ServerApp + Send + Sync + 'static>(
         let (app, ending) = (app.clone(), told.clone());
         let admitted = admits(&mut connection);
         async move {
-            let Connection { stream, guest: _guest, .. } = connection;
+            let Connection { stream, allowance, guest: _guest, .. } = connection;
+            allowance.set(usize::MAX);
             let mut next = admitted.then_some(stream);
             while let Some(stream) = next.take() {
-                next = app.process_new(stream, &ending).await;
+                let served = tokio::time::timeout(OPERATOR_PATIENCE, app.process_new(stream, &ending)).await;
+                next = served.ok().flatten();
             }
         }
     });
@@ -185,11 +196,16 @@ fn start_app<A: ServerApp + Send + Sync + 'static>(
 
 /// Operators are few, and no metric counts them.
 fn uncounted_guests() -> Arc<Guests> {
-    let gauge = IntGauge::new("operators", "operators");
-    let counter = IntCounter::new("operators_refused", "operators_refused");
+    let inside = IntGauge::new("operators", "operators");
+    let turned_away = IntCounter::new("operators_refused", "operators_refused");
+    let failed = IntCounterVec::new(Opts::new("operators_failed", "operators_failed"), &["reason"]);
     #[expect(clippy::expect_used, reason = "the names are legal, and the library checks nothing else")]
-    let (gauge, counter) = (gauge.expect("a legal name"), counter.expect("a legal name"));
-    Guests::new(OPERATORS_MAX, gauge, counter)
+    let counters = GuestCounters {
+        inside: inside.expect("a legal name"),
+        turned_away: turned_away.expect("a legal name"),
+        failed: failed.expect("a legal name"),
+    };
+    Guests::new(OPERATORS_MAX, counters)
 }
 
 /// Resolves when no request is being answered any more.

@@ -60,7 +60,7 @@ pub fn run(arguments: &Serve) -> Exit {
 fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let mut settings = Settings::load(&arguments.settings.config).map_err(NotStarted::Problems)?;
     let _logs = init_logs(&settings.log);
-    lifecycle::make_room(&mut settings.limits);
+    lifecycle::make_room(&mut settings.limits, &settings.listen);
     let house = build(settings)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;

@@ -4,7 +4,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,19 +16,35 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
 
 /// A head and its answer fit in; larger ones pass through.
 const BYTES: usize = 4096;
 
 /// A stream with buffers.
 #[derive(Debug)]
-pub struct Buffered<S>(BufStream<S>);
+pub struct Buffered<S>(BufStream<S>, Allowance);
+
+/// How many bytes may be read of a stream until more are allowed. pingora would collect a head of a mebibyte.
+#[derive(Debug, Clone, Default)]
+pub struct Allowance(Arc<AtomicUsize>);
+
+impl Allowance {
+    /// So many from now on.
+    pub fn set(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether all of them were read.
+    pub fn is_exhausted(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
 
 impl<S: AsyncRead + AsyncWrite> Buffered<S> {
-    /// Puts buffers around a stream.
-    pub fn new(stream: S) -> Self {
-        Self(BufStream::with_capacity(BYTES, BYTES, stream))
+    /// Puts buffers around a stream. Whoever reads it needs an allowance.
+    pub fn new(stream: S, allowance: Allowance) -> Self {
+        Self(BufStream::with_capacity(BYTES, BYTES, stream), allowance)
     }
 }
 
@@ -44,7 +61,16 @@ impl<S: IO> Peek for Buffered<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Buffered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let left = self.1.0.load(Ordering::Relaxed);
+        if left == 0 {
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+        }
+        let there = ready!(Pin::new(&mut self.0).poll_fill_buf(cx))?;
+        let count = there.len().min(buf.remaining()).min(left);
+        buf.put_slice(there.get(..count).unwrap_or_default());
+        Pin::new(&mut self.0).consume(count);
+        self.1.0.fetch_sub(count, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 

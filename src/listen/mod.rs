@@ -22,7 +22,8 @@ use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::Stream as Plain;
 use pingora::server::ShutdownWatch;
 
-pub use guests::{Guest, Guests};
+pub use buffered::Allowance;
+pub use guests::{Guest, GuestCounters, Guests};
 pub use tls::{Tls, Verified};
 
 use crate::kms::Origin;
@@ -51,6 +52,8 @@ enum Listening {
 pub struct Connection {
     /// What it sends and receives.
     pub stream: Stream,
+    /// How much of it may be read; nothing, until somebody allows it.
+    pub allowance: Allowance,
     /// What is known of the other end.
     pub peer: Peer,
     /// Leaves when it is dropped.
@@ -61,14 +64,22 @@ pub struct Connection {
 pub struct Peer {
     origin: Origin,
     verified: Option<(Arc<Tls>, Verified)>,
+    turned_out: bool,
 }
 
 impl Peer {
+    /// Whether it may stay: not if the door asks for a certificate, and its own is not good any more.
+    pub fn may_stay(&mut self) -> bool {
+        self.origin();
+        !self.turned_out
+    }
+
     /// What is known now. A certificate that its authorities do not stand for any more is not part of it.
     pub fn origin(&mut self) -> &Origin {
         if let Some((tls, verified)) = &mut self.verified
             && !tls.still_trusts(verified)
         {
+            self.turned_out = tls.requires_certificate();
             self.origin.certificate = None;
             self.verified = None;
         }
@@ -143,8 +154,9 @@ impl Door {
             let Some(guest) = guests.enter() else { continue };
             let (enter, through) = (enter.clone(), through.clone());
             tokio::spawn(async move {
-                if let Some((stream, peer)) = through.pass(accepted).await {
-                    enter(Connection { stream, peer, guest }).await;
+                match through.pass(accepted).await {
+                    Ok((stream, allowance, peer)) => enter(Connection { stream, allowance, peer, guest }).await,
+                    Err(why) => guest.failed(why),
                 }
             });
         }
@@ -201,26 +213,32 @@ impl Through {
         Self { tls: door.tls.clone(), proxies: door.proxies.clone(), patience: door.patience }
     }
 
-    /// `None` for whoever does not get through, or not in time.
-    async fn pass(&self, accepted: Accepted) -> Option<(Stream, Peer)> {
-        tokio::time::timeout(self.patience, self.handshake(accepted)).await.ok()?
+    /// Whoever gets through, in time.
+    ///
+    /// # Errors
+    /// Why not, in one word of a closed set.
+    async fn pass(&self, accepted: Accepted) -> Result<(Stream, Allowance, Peer), &'static str> {
+        tokio::time::timeout(self.patience, self.handshake(accepted)).await.unwrap_or(Err("timeout"))
     }
 
-    async fn handshake(&self, accepted: Accepted) -> Option<(Stream, Peer)> {
+    async fn handshake(&self, accepted: Accepted) -> Result<(Stream, Allowance, Peer), &'static str> {
         let Accepted { mut stream, mut origin } = accepted;
         let speaks = |proxy: &IpNet| origin.address.is_some_and(|peer| proxy.contains(&peer.to_canonical()));
         if self.proxies.iter().any(speaks)
-            && let Some(client) = proxy_protocol::read(&mut stream).await.ok()?
+            && let Some(client) = proxy_protocol::read(&mut stream).await.map_err(|_| "proxy_protocol")?
         {
             origin.address = Some(client);
         }
+        let allowance = Allowance::default();
         let Some(tls) = &self.tls else {
-            return Some((Box::new(Buffered::new(stream)), Peer { origin, verified: None }));
+            let peer = Peer { origin, verified: None, turned_out: false };
+            return Ok((Box::new(Buffered::new(stream, allowance.clone())), allowance, peer));
         };
-        let (stream, verified) = tls.accept(stream).await?;
+        let (stream, verified) = tls.accept(stream).await.ok_or("tls")?;
         origin.secure = true;
         origin.certificate = verified.as_ref().map(Verified::certificate);
         let verified = verified.map(|verified| (tls.clone(), verified));
-        Some((Box::new(Buffered::new(stream)), Peer { origin, verified }))
+        let peer = Peer { origin, verified, turned_out: false };
+        Ok((Box::new(Buffered::new(stream, allowance.clone())), allowance, peer))
     }
 }

@@ -7,8 +7,8 @@ use pingora::protocols::l4::stream::Stream;
 use ppp::{HeaderResult, PartialResult, v1, v2};
 use tokio::io::AsyncReadExt;
 
-/// The longest header that is read, in bytes. Version 1 has at most 107; version 2 may have extensions.
-const HEADER_BYTES_MAX: usize = 1024;
+/// The longest header that is read, in bytes. Version 1 has at most 107; version 2 may bring a certificate along.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// Reads the header. `None` if the proxy speaks for itself, as for its health checks.
 ///
@@ -51,12 +51,15 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Option<IpAddr>, usize)>> {
         }
         HeaderResult::V2(header) => {
             let header = header.map_err(|_| invalid())?;
+            if header.protocol == v2::Protocol::Datagram {
+                return Err(invalid());
+            }
             let client = match (header.command, header.addresses) {
-                (v2::Command::Local, _) => None,
+                // It speaks for itself, or does not know for whom.
+                (v2::Command::Local, _) | (v2::Command::Proxy, v2::Addresses::Unspecified) => None,
                 (v2::Command::Proxy, v2::Addresses::IPv4(addresses)) => Some(addresses.source_address.into()),
                 (v2::Command::Proxy, v2::Addresses::IPv6(addresses)) => Some(addresses.source_address.into()),
-                // It says that it speaks for a client, and not for which.
-                (v2::Command::Proxy, _) => return Err(invalid()),
+                (v2::Command::Proxy, v2::Addresses::Unix(_)) => return Err(invalid()),
             };
             Ok(Some((client, header.header.len())))
         }
@@ -72,6 +75,8 @@ mod tests {
     #[test]
     fn headers_say_who_the_client_is() {
         let local = [V2.get(..12).unwrap(), b"\x20\0\0\0GET"].concat();
+        let unspecified = [V2.get(..12).unwrap(), b"\x21\0\0\0GET"].concat();
+        let datagram = [V2.get(..12).unwrap(), b"\x21\x12", V2.get(14..).unwrap()].concat();
         let unix = [V2.get(..12).unwrap(), b"\x21\x31\0\xd8", &[b'x'; 216]].concat();
         for (bytes, expected) in [
             (
@@ -85,6 +90,8 @@ mod tests {
             (V2.get(..20).unwrap(), Ok(None)),
             (&local, Ok(Some((None, 16)))),
             (&unix, Err(())),
+            (&unspecified, Ok(Some((None, 16)))),
+            (&datagram, Err(())),
             (b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", Err(())),
             (b"PROXY TCP4 nonsense 127.0.0.1 4711 7480\r\n", Err(())),
         ] {

@@ -27,6 +27,7 @@ use crate::authn::read_certificate;
 use crate::kms::ClientCertificate;
 use crate::settings::{self, read_text};
 use crate::source::{Problem, shown};
+use crate::store::is_readable_by_all;
 use crate::telemetry::TlsReport;
 
 /// The TLS of a door.
@@ -69,6 +70,9 @@ impl Tls {
     pub fn open(settings: &settings::Tls) -> Result<Self, Vec<Problem>> {
         let files = Files::read(settings)?;
         let set = files.set(settings, 1)?;
+        if is_readable_by_all(&settings.key) {
+            tracing::warn!(key = %shown(&settings.key), "everybody on this machine may read the TLS key; chmod o-r it");
+        }
         let status = TlsReport { expires: Some(set.expires), ..TlsReport::default() };
         Ok(Self {
             settings: settings.clone(),
@@ -129,6 +133,11 @@ impl Tls {
         Some((stream, Some(Verified { certificate, chain, generation: set.generation })))
     }
 
+    /// Whether who shows no certificate is turned away.
+    pub fn requires_certificate(&self) -> bool {
+        self.settings.require_client_certificate
+    }
+
     /// Whether a certificate that was verified once is good by the authorities that are in force now.
     pub fn still_trusts(&self, verified: &mut Verified) -> bool {
         let set = self.current.load();
@@ -171,8 +180,10 @@ impl Files {
     fn set(&self, settings: &settings::Tls, generation: u64) -> Result<Set, Vec<Problem>> {
         let provider = Arc::new(default_provider());
         let chain = certificates(&settings.certificate, &self.certificate)?;
-        let leaf = chain.first().and_then(|leaf| read_certificate(leaf).ok());
-        let expires = leaf.ok_or_else(|| wrong(&settings.certificate, "does not begin with a certificate"))?.expires;
+        let leaf = chain.first().ok_or_else(|| wrong(&settings.certificate, "holds no certificate in PEM"))?;
+        let leaf =
+            read_certificate(leaf).map_err(|why| wrong(&settings.certificate, format!("cannot be used: {why}")))?;
+        let expires = leaf.expires;
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
             .map_err(|_| wrong(&settings.key, "holds no private key in PEM"))?;
         let pair = CertifiedKey::from_der(chain, key, &provider)

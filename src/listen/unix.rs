@@ -54,7 +54,8 @@ fn make_way(path: &Path) -> Result<(), String> {
     }
     match UnixStream::connect(path) {
         Ok(_) => Err("another program listens there; end it or choose another path".to_owned()),
-        Err(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) => Err(format!("something is there, and it cannot be told whether anybody listens: {error}")),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::kms::{ErrorCode, KmsError};
 /// The longest request target that the HTTP library can hold, in bytes (`http::Uri`).
 const TARGET_BYTES_MAX: usize = 65_534;
 
+/// The longest head that is read, in bytes: the longest target, and more than enough for the rest.
+pub const HEAD_BYTES_MAX: usize = TARGET_BYTES_MAX + 18 * 1024;
+
 /// Why a request could not be received. The connection is closed after the answer.
 pub struct Unreceived {
     /// What the client is told.
@@ -27,6 +30,11 @@ impl Unreceived {
     /// A client that does not send its request in time.
     pub fn too_slow() -> Self {
         Self::new(ErrorCode::RequestTimeout, "timeout")
+    }
+
+    /// A head that is longer than any that could be served.
+    pub fn head_too_long() -> Self {
+        Self::new(ErrorCode::RequestTargetTooLong, "target_too_long")
     }
 
     /// A head that pingora could not parse. Its error quotes the head, which may hold plaintexts: only its length is

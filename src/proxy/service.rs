@@ -13,11 +13,11 @@ use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
 use uuid::Uuid;
 
-use super::receive::{Unreceived, receive};
+use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
 use crate::authn::ReplayMemory;
 use crate::authz::{Judgement, Permit, Trail, authorize};
 use crate::kms::{Answer, Effect, ErrorCode, Format, KmsError, Origin, RawRequest};
-use crate::listen::{Connection, Peer};
+use crate::listen::{Allowance, Connection, Peer};
 use crate::local_kms::LocalKms;
 use crate::settings::{Limits, Settings};
 use crate::store::Store;
@@ -107,29 +107,40 @@ impl Api {
 
     /// Answers one request after the other, until the client or the service ends.
     pub async fn serve(&self, connection: Connection, mut ending: ShutdownWatch) {
-        let Connection { stream, mut peer, guest: _guest } = connection;
+        let Connection { stream, allowance, mut peer, guest: _guest } = connection;
         let mut next = Some(stream);
-        while let Some(stream) = next.take() {
-            next = self.serve_one(stream, &mut peer, &mut ending).await;
+        // Who has not asked anything yet has no connection worth keeping.
+        let mut patience = self.limits.request;
+        while let Some(mut stream) = next.take() {
+            // Nothing was asked yet, so nobody is left without an answer.
+            let begun = tokio::select! {
+                begun = begins(&mut stream, patience) => begun,
+                () = ended(&mut ending) => None,
+            };
+            if begun.is_none() || !peer.may_stay() {
+                return;
+            }
+            next = self.serve_one(stream, &allowance, &mut peer).await;
+            patience = KEEPALIVE;
         }
     }
 
     /// Answers one request. Returns the connection if another one may follow.
-    async fn serve_one(&self, mut stream: Stream, peer: &mut Peer, ending: &mut ShutdownWatch) -> Option<Stream> {
-        // Nothing was asked yet, so nobody is left without an answer.
-        tokio::select! {
-            begun = begins(&mut stream) => begun?,
-            () = ended(ending) => return None,
-        }
+    async fn serve_one(&self, stream: Stream, allowance: &Allowance, peer: &mut Peer) -> Option<Stream> {
         let _running = Running::new(&self.drain.running, &self.telemetry.metrics.running);
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(KEEPALIVE.as_secs()));
         session.set_write_timeout(Some(self.limits.request));
         // One deadline for the whole request: the time between two bytes of it does not count anew.
         let deadline = tokio::time::Instant::now() + self.limits.request;
-        let received = match tokio::time::timeout_at(deadline, session.read_request()).await {
+        allowance.set(HEAD_BYTES_MAX);
+        let read = tokio::time::timeout_at(deadline, session.read_request()).await;
+        let head_is_too_long = allowance.is_exhausted();
+        allowance.set(usize::MAX);
+        let received = match read {
             Ok(Ok(false)) => return None,
             Ok(Ok(true)) => receive(&mut session, self.limits.body_bytes, deadline).await,
+            Ok(_) if head_is_too_long => return self.refuse_head(session, peer, &Unreceived::head_too_long()).await,
             Ok(Err(error)) => return self.refuse_head(session, peer, &Unreceived::unparsable(&error)).await,
             Err(_) => return self.refuse_head(session, peer, &Unreceived::too_slow()).await,
         };
@@ -266,9 +277,9 @@ async fn send(session: &mut ServerSession, request_id: &str, answer: Answer) -> 
 }
 
 /// Resolves when the client begins a request; `None` if it goes away, or stays idle for too long.
-async fn begins(stream: &mut Stream) -> Option<()> {
+async fn begins(stream: &mut Stream, patience: Duration) -> Option<()> {
     // The byte stays in the stream.
-    let first = tokio::time::timeout(KEEPALIVE, stream.try_peek(&mut [0])).await;
+    let first = tokio::time::timeout(patience, stream.try_peek(&mut [0])).await;
     first.ok()?.ok().map(|_| ())
 }
 

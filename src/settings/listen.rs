@@ -96,6 +96,9 @@ pub(super) fn listen(section: &Section<'_>, tls: Option<Tls>, folder: &Path) -> 
     if off && tls_address.is_none() && socket.is_none() {
         section.report_at("api", "is off, and neither listen.tls nor listen.socket is set: nobody could come in");
     }
+    if tls_address.is_none() && tls.is_some() {
+        section.problem("[tls] names a certificate, and listen.tls is not set: nobody would see it");
+    }
     if tls_address.is_some() && tls.is_none() {
         section.report_at("tls", "needs a certificate and its key; name both in [tls]");
     }
@@ -118,6 +121,9 @@ fn socket(section: &Section<'_>, name: &'static str, folder: &Path) -> Option<So
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && text.len() >= 3);
         mode.ok_or("must be the permissions in octal, such as \"0660\"")
     });
+    if section.string(name).is_none() && mode.is_some() {
+        section.report_at("socket_mode", "is for a socket, and none is set");
+    }
     let path = folder.join(section.string(name)?);
     Some(Socket { path, mode: mode.unwrap_or(SOCKET_MODE) })
 }
@@ -130,6 +136,9 @@ pub(super) fn tls(section: &Section<'_>, folder: &Path) -> Option<Tls> {
         (Some(_), None) => section.require("key", "the private key of tls.certificate"),
         (None, Some(_)) => section.require("certificate", "the certificate of tls.key"),
         _ => {}
+    }
+    if certificate.is_none() && client_ca.is_some() {
+        section.report_at("client_ca", "needs tls.certificate and tls.key");
     }
     if required && client_ca.is_none() {
         section
@@ -185,6 +194,9 @@ fn door(section: &Section<'_>, folder: &Path) -> Option<CredentialsDoor> {
         (None, None) if section.string("role").is_some() => {
             section.problem("credentials.role needs credentials.listen or credentials.socket");
         }
+        (None, None) if token.is_some() || users.is_some() => {
+            section.problem("credentials needs a role, and listen or socket");
+        }
         (None, None) => {}
     }
     None
@@ -227,8 +239,15 @@ mod tests {
             ("[listen]\ntls = '0.0.0.0:1'\n[tls]\ncertificate = 'c'\nkey = 'k'", "reachable from other machines"),
             ("[listen]\nsocket = 's'\nsocket_mode = '888'", "permissions in octal"),
             ("[tls]\ncertificate = 'c'", "`tls.key` is missing"),
-            ("[tls]\ncertificate = 'c'\nkey = 'k'\nrequire_client_certificate = true", "needs tls.client_ca"),
+            (
+                "[listen]\ntls = '127.0.0.1:1'\n[tls]\ncertificate = 'c'\nkey = 'k'\nrequire_client_certificate = true",
+                "needs tls.client_ca",
+            ),
             ("[credentials]\nrole = 'acs:ram::1:role/a'", "needs credentials.listen or credentials.socket"),
+            ("[listen]\nsocket_mode = '0600'", "is for a socket, and none is set"),
+            ("[tls]\ncertificate = 'c'\nkey = 'k'", "listen.tls is not set"),
+            ("[tls]\nclient_ca = 'a'", "needs tls.certificate and tls.key"),
+            ("[credentials]\ntoken_file = 't'", "needs a role, and listen or socket"),
             ("[credentials]\nrole = 'app'\nsocket = 's'\nunix_users = [1]", "must be the ARN of a role"),
             ("[credentials]\nsocket = 's'\nunix_users = [1]", "`credentials.role` is missing"),
             ("[credentials]\nrole = 'acs:ram::1:role/a'\nsocket = 's'", "`credentials.unix_users` is missing"),

@@ -162,7 +162,7 @@ fn complete(reading: Reading, missing: &Missing<'_>) -> Result<Reading, Vec<Prob
 /// Fetches a secret that is kept outside the directory.
 fn reveal(source: SecretSource<'_>, folder: &Path) -> Result<SecretString, String> {
     let secret = match source {
-        SecretSource::File(path) => {
+        SecretSource::File(path) | SecretSource::Public(path) => {
             let path = folder.join(path);
             read_text(&path).map_err(|why| format!("{} {why}", shown(&path)))?
         }

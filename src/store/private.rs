@@ -3,15 +3,17 @@
 #![expect(clippy::disallowed_methods, reason = "the store reads and writes secrets on disk")]
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::events::folder_of;
 use super::write::make_folder;
-use crate::settings::read_text;
+
+/// The longest secret, in bytes.
+const TEXT_BYTES_MAX: u64 = 64 * 1024;
 
 /// The bits of a mode that let others than the owner read or write.
 const OTHERS: u32 = 0o077;
@@ -28,16 +30,31 @@ pub fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String, String>) 
     read_private(path)
 }
 
-/// The text of a file that only its owner may read, without one newline at the end.
+/// The text of a file that only its owner may read, without one newline at the end. Its owner is who runs this program,
+/// or root.
 ///
 /// # Errors
-/// A fragment: it cannot be read, others may read it, or it is empty.
+/// A fragment: it cannot be read, others own it or may read it, or it is empty.
 pub fn read_private(path: &Path) -> Result<Zeroizing<String>, String> {
-    let text = Zeroizing::new(read_text(path)?);
-    let mode = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.permissions().mode();
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => "is not there".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    let file = fs::File::open(path).map_err(told)?;
+    // Of the file that was opened: another may be at its place by now.
+    let metadata = file.metadata().map_err(told)?;
+    let mode = metadata.permissions().mode();
+    if !metadata.is_file() {
+        return Err("is no regular file".to_owned());
+    }
     if mode & OTHERS != 0 {
         return Err(format!("is open to others than its owner (mode {:04o}); chmod 600 it", mode & 0o7777));
     }
+    if ![0, rustix::process::geteuid().as_raw()].contains(&metadata.uid()) {
+        return Err(format!("belongs to another user (id {})", metadata.uid()));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(TEXT_BYTES_MAX).read_to_string(&mut text).map_err(told)?;
     let text = Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned());
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text) }
 }
@@ -48,19 +65,17 @@ pub fn is_readable_by_all(path: &Path) -> bool {
 }
 
 /// Never readable by others, not even for a moment, and whole when it is there.
-fn make_private(path: &Path, text: &str) -> std::io::Result<()> {
+fn make_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = folder_of(path);
     make_folder(&folder, 0o700)?;
-    let temporary = folder.join(format!(".keyward-{}.tmp", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all())?;
-    // Of two processes that make it at once, one wins, and both read the winner's.
-    match fs::hard_link(&temporary, path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            let _ = fs::remove_file(&temporary);
-            return Err(error);
-        }
-        _ => fs::remove_file(&temporary)?,
+    let mut file = tempfile::Builder::new().prefix(".keyward-").suffix(".tmp").tempfile_in(&folder)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        // Of two processes that make it at once, one wins, and both read the winner's.
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(error.error),
+        _ => {}
     }
     fs::File::open(folder)?.sync_all()
 }

@@ -8,6 +8,7 @@
 //! | `keyward_upstream_seconds` | | what KMS took |
 //! | `keyward_connections` | | clients connected |
 //! | `keyward_connections_refused_total` | | clients turned away because there were too many |
+//! | `keyward_connections_failed_total` | reason | clients that did not get in: `tls`, `proxy_protocol`, `timeout` |
 //! | `keyward_requests_running` | | requests being received or answered |
 //! | `keyward_policies` | kind | policies in force |
 //! | `keyward_callers` | | callers that can prove who they are |
@@ -65,6 +66,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Clients turned away because there were too many.
     pub connections_refused: IntCounter,
+    /// Clients that did not get through a door.
+    pub connections_failed: IntCounterVec,
     /// Requests being received or answered at the moment.
     pub running: IntGauge,
 }
@@ -84,6 +87,7 @@ impl Metrics {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
             register(&registry, counter)
         };
+        let total = |name: &str, help: &str| register(&registry, IntCounter::new(name, help)?);
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
@@ -119,26 +123,22 @@ impl Metrics {
                 &["header"],
             )?,
             nonces: gauge("keyward_nonces", "Requests remembered, so that none is taken twice.")?,
-            nonces_forgotten: register(
-                &registry,
-                IntCounter::new("keyward_nonces_forgotten_total", "Requests forgotten early, for lack of room.")?,
-            )?,
+            nonces_forgotten: total("keyward_nonces_forgotten_total", "Requests forgotten early, for lack of room.")?,
             trust_upstream: gauge("keyward_trust_upstream", "1 if signatures are left to the KMS behind Keyward.")?,
             credentials: counter(
                 "keyward_credentials_total",
                 "Credentials handed out, or refused and why.",
                 &["result"],
             )?,
-            audit_dropped: register(
-                &registry,
-                IntCounter::new("keyward_audit_dropped_total", "Audit lines that could not be written.")?,
+            audit_dropped: total("keyward_audit_dropped_total", "Audit lines that could not be written.")?,
+            connections_failed: counter(
+                "keyward_connections_failed_total",
+                "Clients that did not get in: TLS or the PROXY protocol failed, or they took too long.",
+                &["reason"],
             )?,
-            connections_refused: register(
-                &registry,
-                IntCounter::new(
-                    "keyward_connections_refused_total",
-                    "Clients turned away because there were too many.",
-                )?,
+            connections_refused: total(
+                "keyward_connections_refused_total",
+                "Clients turned away because there were too many.",
             )?,
             running: gauge("keyward_requests_running", "Requests being received or answered at the moment.")?,
             connections: gauge("keyward_connections", "Clients connected at the moment.")?,

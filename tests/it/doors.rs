@@ -132,6 +132,7 @@ fn a_zoo_of_certificates() {
     for (name, client, expected) in [
         ("good", clients.leaf(&Leaf::with_uri(uri)), accepted),
         ("a name in another case", clients.leaf(&Leaf::with_dns("ALICE.example")), accepted),
+        ("without an end", clients.leaf(&Leaf { years: (2020, 9999), ..Leaf::with_uri(uri) }), accepted),
         ("of another authority with the same name", others.leaf(&Leaf::with_uri(uri)), "no handshake"),
         ("the authority itself", clients.itself(), "no handshake"),
         ("expired", clients.leaf(&Leaf { years: (2000, 2001), ..Leaf::with_uri(uri) }), "no handshake"),
@@ -203,6 +204,16 @@ fn a_door_can_ask_for_a_certificate_of_everybody_and_old_tls_is_refused() {
     let signed = request(&signed_v1(BOB, "GetCallerIdentity", &[]));
     let answer = Tls::connect(&address, &servers, None).map(|mut tls| talk(&mut tls, &signed).0);
     assert!(answer.is_err() || answer.is_ok_and(|status| status == 0));
+    // Who is not certified any more may not stay, whatever it signs.
+    let alice = clients.leaf(&Leaf::with_uri("spiffe://example/alice"));
+    let mut open = Tls::connect(&address, &servers, Some(&alice)).unwrap();
+    let kept = |body: &str| String::from_utf8(request(body)).unwrap().replace("Connection: close\r\n", "");
+    open.write_all(kept(&signed_v1(ALICE, "GetCallerIdentity", &[])).as_bytes()).unwrap();
+    assert_eq!(open.answer().0, 200);
+    house.write("config/tls/clients.pem", &Authority::new("others").certificate);
+    assert!(wait(|| running.metric("keyward_tls_reloads_total{result=\"taken\"}") > 0.0));
+    assert_eq!(talk(&mut open, &request(&signed_v1(ALICE, "GetCallerIdentity", &[]))).0, 0);
+    assert!(running.metric("keyward_connections_failed_total{reason=\"tls\"}") > 0.0);
     // A client that speaks TLS 1.1 at most is told so (alert 70, protocol_version), and a plain one gets no HTTP.
     let hello = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x02\
         \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x00\x00\x02\x00\x2f\x01\x00";
@@ -253,6 +264,21 @@ fn the_user_of_a_process_is_known_at_the_unix_socket() {
     running.signal("TERM");
     assert!(running.ended().success());
     assert!(!path.exists(), "the socket goes with its process");
+}
+
+/// Clients that connect and say nothing hold no place for long, and none at another door.
+#[test]
+fn idle_clients_do_not_shut_the_house() {
+    let house = socket_house("4294967290").0;
+    house.edit("config/keyward.toml", "connections = 1024", "connections = 4");
+    house.edit("config/keyward.toml", "request_seconds = 10", "request_seconds = 1");
+    let running = house.start();
+    let idle: Vec<TcpStream> = (0..8).map(|_| tcp(&running.api)).collect();
+    assert!(wait(|| running.metric("keyward_connections_refused_total") >= 4.0));
+    let mut socket = UnixStream::connect(house.path("run/keyward.sock")).unwrap();
+    assert_eq!(talk(&mut socket, &request(&signed_v1(BOB, "GetCallerIdentity", &[]))).0, 200);
+    assert!(wait(|| talk(&mut tcp(&running.api), &request(&signed_v1(BOB, "GetCallerIdentity", &[]))).0 == 200));
+    drop(idle);
 }
 
 #[test]

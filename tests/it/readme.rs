@@ -56,6 +56,7 @@ fn what_the_readme_names_exists() {
         "keyward_ignored_headers_total",
         "keyward_credentials_total",
         "keyward_tls_reloads_total",
+        "keyward_connections_failed_total",
     ];
     for name in named {
         assert!(metrics.contains(name) || quiet.contains(&name), "{name} is no metric");

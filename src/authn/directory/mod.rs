@@ -26,6 +26,8 @@ pub enum SecretSource<'a> {
     File(&'a str),
     /// In an environment variable.
     Environment(&'a str),
+    /// Not a secret, but a public key in a file.
+    Public(&'a str),
 }
 
 /// Who there is, and how each proves who it is.

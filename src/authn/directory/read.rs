@@ -141,7 +141,7 @@ impl Builder<'_> {
     fn public_key(&self, key: &Section<'_>) -> Option<RsaPublicKey> {
         let (name, pem) = match (key.string("public_key"), key.string("public_key_file")) {
             (Some(pem), None) => ("public_key", Ok(SecretString::from(pem))),
-            (None, Some(path)) => ("public_key_file", (self.reveal)(SecretSource::File(path))),
+            (None, Some(path)) => ("public_key_file", (self.reveal)(SecretSource::Public(path))),
             _ => {
                 key.problem("a key pair has exactly one of `public_key` and `public_key_file`");
                 return None;
