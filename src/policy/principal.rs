@@ -165,6 +165,8 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn principal(identity: Identity) -> Principal {
@@ -193,6 +195,26 @@ mod tests {
             assert_eq!(entry.names(&root), names_root, "{entry:?}");
             assert_eq!(entry.names(&alice), names_alice, "{entry:?}");
             assert_eq!(entry.names(&session), names_session, "{entry:?}");
+        }
+    }
+
+    proptest! {
+        /// G12: an entry of one account names nobody of another, whoever and in whatever form.
+        #[test]
+        fn accounts_are_apart(
+            account in "[0-9]{1,4}", other in "[0-9]{1,4}", name in "[a-z*?]{1,3}", whom in "[a-z]{1,3}", form in 0_usize..5,
+        ) {
+            let form = ["*", "root", &format!("user/{name}"), &format!("role/{name}"), &format!("assumed-role/{name}/*")][form].to_owned();
+            let entry = PrincipalPattern::parse(&format!("acs:ram::{account}:{form}")).unwrap();
+            let identities = [
+                Identity::Root,
+                Identity::User(whom.as_str().into()),
+                Identity::Session { role: whom.as_str().into(), session: whom.as_str().into() },
+            ];
+            for identity in identities {
+                let principal = Principal { account: other.as_str().into(), identity };
+                prop_assert!(account == other || !(entry.names(&principal) || entry.names_account(&principal.account)));
+            }
         }
     }
 

@@ -94,6 +94,27 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// G09: what a secret is compared with must not be found by how long comparing takes.
+#[test]
+fn secrets_are_compared_in_constant_time() {
+    const SECRETS: [&str; 5] = ["signature", "claimed", "token", "secret", "mac"];
+    check(|source| {
+        let compares = source.room() == Some("authn") || source.path.starts_with("admin/credentials");
+        let code = if compares { code_of(source.text_without_tests()) } else { String::new() };
+        let compared = |line: &str| {
+            let words: Vec<&str> = line.split(|c: char| !(c.is_alphanumeric() || "_.&=!".contains(c))).collect();
+            words.windows(3).any(|it| {
+                ["==", "!="].contains(&it[1])
+                    && [it[0], it[2]]
+                        .iter()
+                        .any(|side| SECRETS.iter().any(|secret| side.rsplit('.').next() == Some(secret)))
+            })
+        };
+        let found = code.lines().enumerate().filter(|(_, line)| compared(line));
+        found.map(|(at, _)| source.complain(at + 1, "compare a secret with `verify_slice` or `ct_eq`")).collect()
+    });
+}
+
 fn check(complaints: impl Fn(&Source) -> Vec<String>) {
     let complaints: Vec<String> = Source::all().iter().flat_map(complaints).collect();
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));

@@ -353,6 +353,22 @@ fn a_request_that_was_captured_cannot_be_sent_again() {
     assert_eq!(told(talk(&mut tcp(&running.api), &later)), "200 acs:ram::1234567890123456:user/alice");
 }
 
+/// G13: a key that is switched off or taken away is worth nothing from the next generation on, nor is its session's role.
+#[test]
+fn a_key_that_is_revoked_is_refused() {
+    let house = House::new();
+    let running = house.start();
+    let ask = || told(talk(&mut tcp(&running.api), &request(&signed_v1(BOB, "GetCallerIdentity", &[]))));
+    assert_eq!(ask(), "200 acs:ram::1234567890123456:user/bob");
+    let key = format!("{{ id = \"{}\", secret = \"{}\"", BOB.id, BOB.secret);
+    house.edit("config/identities.toml", &key, &format!("{key}, active = false"));
+    running.wait_for_generation(2);
+    assert_eq!(ask(), "403 Forbidden.AccessKey");
+    house.edit("config/identities.toml", &format!("access_keys = [{key}, active = false }}]"), "");
+    running.wait_for_generation(3);
+    assert_eq!(ask(), "404 InvalidAccessKeyId.NotFound");
+}
+
 /// I07: a workload with vended credentials is judged as its role, and by nothing else.
 #[test]
 fn a_workload_fetches_its_credentials_and_needs_no_secret() {
@@ -389,7 +405,11 @@ fn a_workload_fetches_its_credentials_and_needs_no_secret() {
     assert_eq!(ask("Encrypt", &[("KeyId", "alias/payroll"), ("Plaintext", "aGVsbG8=")]).0, 200);
     assert_eq!(ask("GetSecretValue", &[("SecretName", "payroll/db-password")]).0, 200);
     assert_eq!(ask("Encrypt", &[("KeyId", "alias/orders"), ("Plaintext", "aGVsbG8=")]).0, 403);
-    assert!(!running.everything_written().contains(token.trim_end()), "the token is in no log");
+    // G15: nothing of it is written anywhere.
+    let written = [running.everything_written(), running.page("/metrics").1, running.page("/readyz").1].join("\n");
+    for secret in [token.trim_end(), part("AccessKeySecret"), part("SecurityToken")] {
+        assert!(!written.contains(secret), "{secret} was written");
+    }
     assert_eq!(running.metric("keyward_credentials_total{result=\"vended\"}"), 1.0);
     assert_eq!(running.metric("keyward_credentials_total{result=\"wrong_token\"}"), 1.0);
 }

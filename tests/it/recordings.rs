@@ -1,7 +1,7 @@
 //! What the official clients send must be read and verified exactly, and nothing else may be.
 //!
 //! Every recording in `tests/fixtures/wire` runs through parsing and identification with the clock at its time of
-//! recording. Its decoded parameters and its signature were found by independent implementations.
+//! recording (G10: unmodified clients must be understood). Its decoded parameters and its signature were found by independent implementations.
 
 mod recording;
 
@@ -126,6 +126,44 @@ fn another_method_spoils_the_signature() {
         // A client key does not sign the method, and what it asks for is the same.
         let expected = if recording.proof() == Proof::ClientKey { Ok(Proof::ClientKey) } else { Err(reason) };
         assert_eq!(recording.outcome(), expected, "{}", recording.id);
+    }
+}
+
+/// G03: a header that KMS acts on must be signed; whoever leaves one out of the list has not signed it.
+#[test]
+fn a_header_that_is_left_out_of_the_list_is_not_signed() {
+    for recording in Recording::expecting(Expected::Caller) {
+        let Ok(KmsRequest { scheme: Scheme::Acs(signature), .. }) = recording.read() else { continue };
+        let names: Vec<&str> = signature.signed_headers.split(';').collect();
+        for left_out in names.iter().filter(|name| name.starts_with("x-acs-")) {
+            let kept = names.iter().filter(|name| name != &left_out).copied().collect::<Vec<_>>().join(";");
+            let mut changed = recording.clone();
+            for (name, value) in &mut changed.headers {
+                if name.eq_ignore_ascii_case("authorization") {
+                    *value = value.replace(&signature.signed_headers, &kept);
+                }
+            }
+            assert_eq!(changed.read().err(), Some("IncompleteSignature"), "{} {left_out}", recording.id);
+        }
+    }
+}
+
+/// G04: the hash of the body is computed, never believed.
+#[test]
+fn a_hash_that_is_not_the_bodys_is_refused() {
+    for recording in Recording::expecting(Expected::Caller) {
+        if recording.proof() != Proof::SignatureV3 && recording.proof() != Proof::SignatureV4 {
+            continue;
+        }
+        for stated in ["UNSIGNED-PAYLOAD", "", "STREAMING", &"0".repeat(64), &"E3B0C442".repeat(8)] {
+            let mut changed = recording.clone();
+            for (name, value) in &mut changed.headers {
+                if ["x-acs-content-sha256", "x-acs-content-sm3"].iter().any(|hash| name.eq_ignore_ascii_case(hash)) {
+                    stated.clone_into(value);
+                }
+            }
+            assert_eq!(changed.outcome(), Err("body_mismatch"), "{} {stated}", recording.id);
+        }
     }
 }
 
