@@ -1,11 +1,16 @@
-//! The load: connections that are kept, each sending the same request again as soon as it has the answer.
+//! The load: connections that are kept, each sending another request as soon as it has the answer. Every request is signed
+//! anew, as clients do, and as Keyward demands; every server is sent the same.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::servers::Server;
+
+/// No request has the nonce of another.
+static NONCES: AtomicU64 = AtomicU64::new(0);
 
 /// How much load, and for how long.
 pub struct Load {
@@ -51,7 +56,8 @@ fn keep_asking(server: &Server, deadline: Instant) -> u64 {
     let mut buffer = vec![0; 16 * 1024];
     let mut answered = 0;
     while Instant::now() < deadline {
-        stream.write_all(&server.request).unwrap();
+        let nonce = NONCES.fetch_add(1, Ordering::Relaxed);
+        stream.write_all(&server.caller.encrypt(&format!("{nonce:032x}"))).unwrap();
         read_answer(&mut stream, &mut buffer, server);
         answered += 1;
     }

@@ -19,12 +19,19 @@ use tempfile::TempDir;
 /// The name of the server that the others are compared with.
 pub const PASS_THROUGH: &str = "pingora, bare pass-through";
 
+/// Who asks.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    id: &'static str,
+    secret: &'static str,
+}
+
 /// A server under load.
 pub struct Server {
     pub name: &'static str,
     pub address: String,
     pub process: u32,
-    pub request: Vec<u8>,
+    pub caller: Caller,
     pub status_line: &'static str,
 }
 
@@ -51,20 +58,20 @@ impl Servers {
     }
 
     pub fn all(&self) -> Vec<Server> {
-        let allowed = encrypt("LTAIKeywardExampleAlice", "keyward-example-secret-alice");
-        let refused = encrypt("LTAIKeywardExampleBob", "keyward-example-secret-bob");
-        let server = |name, (child, address): &(Child, String), request: &[u8], status_line| Server {
+        let allowed = Caller { id: "LTAIKeywardExampleAlice", secret: "keyward-example-secret-alice" };
+        let refused = Caller { id: "LTAIKeywardExampleBob", secret: "keyward-example-secret-bob" };
+        let server = |name, (child, address): &(Child, String), caller: Caller, status_line| Server {
             name,
             address: address.clone(),
             process: child.id(),
-            request: request.to_vec(),
+            caller,
             status_line,
         };
         vec![
-            server("upstream alone", &self.upstream, &allowed, "http/1.1 200"),
-            server(PASS_THROUGH, &self.pass_through, &allowed, "http/1.1 200"),
-            server("Keyward, Encrypt executed", &self.keyward, &allowed, "http/1.1 200"),
-            server("Keyward, Encrypt refused", &self.keyward, &refused, "http/1.1 403"),
+            server("upstream alone", &self.upstream, allowed, "http/1.1 200"),
+            server(PASS_THROUGH, &self.pass_through, allowed, "http/1.1 200"),
+            server("Keyward, Encrypt executed", &self.keyward, allowed, "http/1.1 200"),
+            server("Keyward, Encrypt refused", &self.keyward, refused, "http/1.1 403"),
         ]
     }
 }
@@ -78,10 +85,16 @@ impl Drop for Servers {
     }
 }
 
-/// A signed request as the classic Python client sends it.
-fn encrypt(id: &str, secret: &str) -> Vec<u8> {
+impl Caller {
+    /// A signed request as the classic Python client sends it.
+    pub fn encrypt(&self, nonce: &str) -> Vec<u8> {
+        encrypt(self.id, self.secret, nonce)
+    }
+}
+
+fn encrypt(id: &str, secret: &str, nonce: &str) -> Vec<u8> {
     let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let (secret, nonce) = (secret.into(), "3d9dc4572181661b8687d48793c3ca2d");
+    let secret = secret.into();
     let signer = Signer { access_key_id: id, secret: &secret, security_token: None, timestamp: &timestamp, nonce };
     let own = [("KeyId", "key-exampleorders01"), ("Plaintext", "aGVsbG8gd29ybGQgPz5+")].into_iter().collect();
     let signed = signer.rpc("Encrypt", "JSON", &own);
