@@ -68,6 +68,26 @@ impl ResourceIndex {
         self.aliases.insert(owned(account, alias.as_str()), key);
     }
 
+    /// Forgets an alias.
+    pub fn remove_alias(&mut self, account: &str, alias: &AliasName) {
+        self.aliases.remove(&owned(account, alias.as_str()));
+    }
+
+    /// Forgets a key: its tags and these versions of it.
+    pub fn remove_key<'v>(&mut self, account: &str, key: &KeyId, versions: impl Iterator<Item = &'v str>) {
+        self.key_tags.remove(&owned(account, key.as_str()));
+        for version in versions {
+            self.versions.remove(version);
+        }
+    }
+
+    /// Forgets a secret and its tags.
+    pub fn remove_secret(&mut self, account: &str, name: &SecretName) {
+        let name = owned(account, name.as_str());
+        self.secrets.remove(&name);
+        self.secret_tags.remove(&name);
+    }
+
     /// Adds a key version.
     pub fn add_version(&mut self, version_id: &str, account: &str, key: KeyId) {
         self.versions.insert(version_id.to_owned(), (account.to_owned(), key));

@@ -74,6 +74,14 @@ error_codes! {
     UnsupportedAlias = "Unsupported.Alias", 400, "Alias is not valid for this api.";
     UnsupportedOrigin = "Unsupported.Origin", 400, "This key origin is not valid for this api.";
     UnsupportedOperation = "UnsupportedOperation", 400, "This action is not supported.";
+    RejectedUnsupportedOperation = "Rejected.UnsupportedOperation", 400, "Unsupported operation.";
+    DryRunOperation = "DryRunOperationError", 400,
+        "The request would have succeeded, and was not executed because DryRun is true.";
+    Validation = "ValidationError", 400, "The request is not valid, and was not executed because DryRun is true.";
+    AccessDenied = "AccessDeniedError", 400, "The request is not permitted, and DryRun is true.";
+    InvalidKeyMaterial = "InvalidKeyMaterial", 400, "key material is invalid.";
+    InvalidImportToken = "InvalidImportToken", 400, "import token is invalid.";
+    ExpiredImportToken = "ExpiredImportToken", 400, "import token is expired.";
     KeyPolicyUnSupported = "Forbidden.KeyPolicyUnSupported", 400,
         "The specified key does not support key policy.";
     AccessKeyNotEnabled = "Forbidden.AccessKey", 403, "This AccessKey is not enabled.";
@@ -83,10 +91,17 @@ error_codes! {
         "The Access Key ID provided does not exist in our records.";
     ApiNotFound = "InvalidApi.NotFound", 404, "Specified api is not found,please check your url and method.";
     KeyNotFound = "Forbidden.KeyNotFound", 404, "The specified Key is not found.";
+    KeyVersionNotFound = "Forbidden.KeyVersionNotFound", 404, "The specified Key version is not found.";
     AliasNotFound = "Forbidden.AliasNotFound", 404, "The specified Alias is not found.";
     ResourceNotFound = "Forbidden.ResourceNotFound", 404, "Resource not found.";
     RequestTimeout = "RequestTimeout", 408, "The request was not received completely in time.";
     Disabled = "Rejected.Disabled", 409, "The request was rejected because the key state is Disabled.";
+    PendingDeletion = "Rejected.PendingDeletion", 409,
+        "The request was rejected because the key state is PendingDeletion.";
+    PendingImport = "Rejected.PendingImport", 409,
+        "The request was rejected because the key state is PendingImport.";
+    StateModifiedFailed = "Rejected.StateModifiedFailed", 409, "Keystate modified failed.";
+    ResourceInDeleteWindow = "Rejected.ResourceInDeleteWindow", 409, "The secret is planned to be deleted.";
     ResourceExist = "Rejected.ResourceExist", 409, "The resource already exists.";
     RequestTooLarge = "RequestTooLarge", 413, "The request body is larger than this endpoint accepts.";
     RequestTargetTooLong = "RequestTargetTooLong", 414,

@@ -47,6 +47,11 @@ impl<'a> Execution<'a> {
         self.permit.caller()
     }
 
+    /// Everything that was judged, in the order of the operation's needs.
+    pub fn targets(&self) -> &'a [Target] {
+        self.permit.targets()
+    }
+
     /// What was judged for the operation's need at `position`.
     pub fn target(&self, position: usize) -> Option<&'a Target> {
         self.permit.targets().get(position)

@@ -13,12 +13,24 @@ use crate::kms::{CiphertextBlob, ErrorCode, KmsError};
 use super::cipher::{CipherError, Material};
 use super::moment::Moment;
 
-/// A symmetric key.
+/// Most versions of a key (CreateKeyVersion).
+pub const VERSIONS_MAX: usize = 50;
+
+/// A key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     /// What kind of key it is.
     pub spec: KeySpec,
+    /// When it will be deleted; only if its state is [`KeyState::PendingDeletion`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Moment>,
+    /// Why it must not be deleted, if its owner protects it; the reason may be empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<String>,
+    /// How it gets new versions by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
     /// Whether it may be used.
     pub state: KeyState,
     /// What its owner says about it.
@@ -50,16 +62,94 @@ impl Key {
         self.versions().find(|version| version.id == id)
     }
 
-    /// The key itself, if it may be used for cryptography (KMS: "Impact of the key state on API calls").
+    /// The key itself, if it may be used for cryptography.
     ///
     /// # Errors
-    /// 409 `Rejected.Disabled`.
+    /// As [`Self::fit_for`].
     pub fn usable(&self) -> Result<&Self, KmsError> {
-        match self.state {
-            KeyState::Enabled => Ok(self),
-            KeyState::Disabled => Err(ErrorCode::Disabled.into()),
-        }
+        self.fit_for(Purpose::Cryptography)
     }
+
+    /// The key itself, if its state lets it be used for this (KMS: "Impact of the key state on API calls").
+    ///
+    /// # Errors
+    /// 409 `Rejected.…`, the code for the key's state.
+    pub fn fit_for(&self, purpose: Purpose) -> Result<&Self, KmsError> {
+        let row = REJECTIONS.iter().find(|(row, ..)| *row == purpose);
+        let Some((_, enabled, disabled, pending_deletion)) = row else { return Ok(self) };
+        let rejection = match self.state {
+            KeyState::Enabled => enabled,
+            KeyState::Disabled => disabled,
+            KeyState::PendingDeletion => pending_deletion,
+        };
+        rejection.map_or(Ok(self), |code| Err(code.into()))
+    }
+
+    /// The key with a new version, which encrypts from now on; its other versions still decrypt.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn rotated(&self, now: Moment) -> Result<Self, CipherError> {
+        let mut next = self.clone();
+        let former = std::mem::replace(&mut next.primary, KeyVersion::generate(self.spec, now)?);
+        next.earlier.insert(0, former);
+        if let Some(rotation) = &mut next.rotation {
+            rotation.next = now.plus(rotation.interval);
+        }
+        Ok(next)
+    }
+
+    /// Whether it can get new versions by itself.
+    pub fn rotates(&self) -> bool {
+        true
+    }
+
+    /// The key without automatic rotation: it has as many versions as a key can have.
+    pub fn resting(&self) -> Self {
+        Self { rotation: None, ..self.clone() }
+    }
+
+    /// When something happens to it by itself: its deletion, or its next rotation.
+    pub fn due(&self) -> Option<Moment> {
+        let rotation = self.rotation.as_ref().filter(|_| self.state == KeyState::Enabled);
+        self.deletion.into_iter().chain(rotation.map(|rotation| rotation.next)).min()
+    }
+}
+
+/// For what a key is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Encrypting, decrypting, signing; making versions, and rotating.
+    Cryptography,
+    /// Changing its description or tags, or pointing an alias elsewhere to it.
+    Update,
+    /// Enabling and disabling it.
+    Switch,
+    /// Scheduling its deletion, or giving it an alias.
+    Schedule,
+    /// Cancelling its deletion.
+    Cancel,
+}
+
+/// The rejections for each purpose: of enabled and disabled keys, and of those that wait for their deletion.
+type Rejection = (Purpose, Option<ErrorCode>, Option<ErrorCode>, Option<ErrorCode>);
+
+const REJECTIONS: &[Rejection] = &[
+    (Purpose::Cryptography, None, Some(ErrorCode::Disabled), Some(ErrorCode::PendingDeletion)),
+    (Purpose::Update, None, None, Some(ErrorCode::PendingDeletion)),
+    (Purpose::Switch, None, None, Some(ErrorCode::StateModifiedFailed)),
+    (Purpose::Schedule, None, None, Some(ErrorCode::StateModifiedFailed)),
+    (Purpose::Cancel, Some(ErrorCode::StateModifiedFailed), Some(ErrorCode::StateModifiedFailed), None),
+];
+
+/// Automatic rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// How often, in seconds.
+    pub interval: u32,
+    /// When the next time is.
+    pub next: Moment,
 }
 
 /// A version of a key.
@@ -173,6 +263,8 @@ pub enum KeyState {
     Enabled,
     /// Nothing cryptographic.
     Disabled,
+    /// Nothing but to look at it, and to cancel its deletion.
+    PendingDeletion,
 }
 
 impl fmt::Display for KeyState {

@@ -33,9 +33,9 @@ use crate::kms::{Call, ErrorCode, KmsError};
 use crate::settings::Kms;
 use crate::store::Store;
 use execution::{Execution, internal_failure};
-use key::{KeySpec, KeyVersion};
+use key::{KeySpec, KeyVersion, VERSIONS_MAX};
 use moment::Moment;
-use state::{Draft, State};
+use state::{Draft, Due, Record, State};
 use storage::Storage;
 
 /// The embedded KMS.
@@ -94,9 +94,34 @@ impl LocalKms {
             Call::Known(operation) => operation,
             Call::Unknown(_) => return Err(ErrorCode::ApiNotFound.into()),
         };
+        self.catch_up(now)?;
         let function = functions::find(operation.name)?;
-        refuse_dry_run(permit)?;
-        function(&Execution::new(self, permit, Moment(now)))
+        let is_trial = parameters::switch(&permit.request().params, "DryRun")?;
+        if is_trial && !TRIALS.contains(&operation.name) {
+            let message = format!("This action is not supported: {} has no DryRun.", operation.name);
+            return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
+        }
+        let result = function(&Execution::new(self, permit, Moment(now)));
+        match result {
+            Ok(_) if is_trial => Err(ErrorCode::DryRunOperation.into()),
+            Err(error) if is_trial => Err(KmsError::because(ErrorCode::Validation, error.message)),
+            result => result,
+        }
+    }
+
+    /// Does what should have happened by itself until `now`: deletions and rotations. Blocks when there is anything.
+    ///
+    /// # Errors
+    /// It cannot be kept on the disk.
+    pub fn catch_up(&self, now: Timestamp) -> Result<(), KmsError> {
+        let now = Moment(now);
+        if self.state().overdue(now).next().is_none() {
+            return Ok(());
+        }
+        self.write(|draft| {
+            let overdue: Vec<Due> = draft.state().overdue(now).cloned().collect();
+            overdue.iter().try_for_each(|due| happen(draft, due, now))
+        })
     }
 
     /// How many keys there are, in all accounts.
@@ -144,11 +169,41 @@ impl LocalKms {
     }
 }
 
-/// A trial run that changed something would be worse than none.
-fn refuse_dry_run(permit: &Permit) -> Result<(), KmsError> {
-    if parameters::switch(&permit.request().params, "DryRun")? {
-        let message = "This action is not supported: the embedded KMS has no DryRun.";
-        return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
+/// The operations that can be tried without being executed (`DryRun`). None of them changes anything.
+const TRIALS: &[&str] = &[
+    "Encrypt",
+    "Decrypt",
+    "ReEncrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "GenerateAndExportDataKey",
+    "ExportDataKey",
+    "AsymmetricEncrypt",
+    "AsymmetricDecrypt",
+    "AsymmetricSign",
+    "AsymmetricVerify",
+    "GenerateMac",
+    "VerifyMac",
+    "GetSecretValue",
+];
+
+/// A key goes with its aliases. What was encrypted with it is lost, as its owner was told.
+fn happen(draft: &mut Draft, due: &Due, now: Moment) -> Result<(), KmsError> {
+    match due {
+        Due::Secret(account, name) => draft.put(Record::NoSecret(account.clone(), name.clone())),
+        Due::Key(account, id) => {
+            let owned = draft.state().account(account);
+            let Some(key) = owned.keys.get(id) else { return Ok(()) };
+            if key.deletion.is_none_or(|deletion| deletion > now) {
+                let rotated = if key.versions().count() < VERSIONS_MAX { key.rotated(now)? } else { key.resting() };
+                draft.put(Record::Key(account.clone(), id.clone(), Arc::new(rotated)));
+                return Ok(());
+            }
+            for (alias, _) in owned.aliases.iter().filter(|(_, key)| *key == id) {
+                draft.put(Record::NoAlias(account.clone(), alias.clone()));
+            }
+            draft.put(Record::NoKey(account.clone(), id.clone()));
+        }
     }
     Ok(())
 }

@@ -18,6 +18,11 @@ impl fmt::Display for Moment {
 }
 
 impl Moment {
+    /// So many seconds later.
+    pub fn plus(self, seconds: u32) -> Self {
+        Self(self.later(seconds))
+    }
+
     /// So many seconds later, in whole seconds.
     pub fn later(self, seconds: u32) -> Timestamp {
         let second = self.0.as_second().saturating_add(i64::from(seconds));

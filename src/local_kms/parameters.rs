@@ -62,6 +62,15 @@ pub fn number(params: &Params, name: &str, range: RangeInclusive<usize>) -> Resu
     number.map(Some).ok_or_else(refusal)
 }
 
+/// A time between two events in seconds: `30d`, `720h`, `43200m`, `2592000s` or `2592000`.
+pub fn interval(text: &str) -> Option<u32> {
+    const UNITS: [(&str, u32); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    let of_unit = |(unit, seconds): &(&str, u32)| text.strip_suffix(unit).map(|digits| (digits, *seconds));
+    let (digits, seconds) = UNITS.iter().find_map(of_unit).unwrap_or((text, 1));
+    let number: u32 = Some(digits).filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()?;
+    number.checked_mul(seconds)
+}
+
 /// The KMS instance at `DKMSInstanceId`.
 ///
 /// # Errors
@@ -111,8 +120,16 @@ impl Page {
     /// # Errors
     /// One is out of range.
     pub fn read(params: &Params, sizes: RangeInclusive<usize>) -> Result<Self, KmsError> {
+        Self::read_with(params, sizes, 10)
+    }
+
+    /// The same, where `size` entries are a page if nothing else is asked for.
+    ///
+    /// # Errors
+    /// One is out of range.
+    pub fn read_with(params: &Params, sizes: RangeInclusive<usize>, size: usize) -> Result<Self, KmsError> {
         let number = number(params, "PageNumber", 1..=PAGES_MAX)?.unwrap_or(1);
-        let size = self::number(params, "PageSize", sizes)?.unwrap_or(10);
+        let size = self::number(params, "PageSize", sizes)?.unwrap_or(size);
         Ok(Self { number, size })
     }
 

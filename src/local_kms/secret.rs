@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::kms::{CiphertextBlob, KeyId};
+use crate::kms::{CiphertextBlob, ErrorCode, KeyId, KmsError};
 
 use super::key::Tag;
 use super::moment::Moment;
@@ -43,6 +43,9 @@ pub struct Secret {
     pub created: Moment,
     /// When it was changed last.
     pub updated: Moment,
+    /// When it will be deleted, if that is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Moment>,
     /// Its tags.
     pub tags: Vec<Tag>,
     /// `ExtendedConfig`, as it was given.
@@ -81,6 +84,36 @@ impl Secret {
     /// The version in this stage.
     pub fn version_in(&self, stage: &str) -> Option<&SecretVersion> {
         self.versions.iter().find(|version| version.is_in(stage))
+    }
+
+    /// The secret itself, if it does not wait for its deletion.
+    ///
+    /// # Errors
+    /// 409 `Rejected.ResourceInDeleteWindow`.
+    pub fn usable(&self) -> Result<&Self, KmsError> {
+        if self.deletion.is_some() { Err(ErrorCode::ResourceInDeleteWindow.into()) } else { Ok(self) }
+    }
+
+    /// The secret with a stage on one version, or on none. When `ACSCurrent` moves, who had it is the previous one.
+    ///
+    /// # Errors
+    /// There would be too many stages.
+    pub fn with_stage(&self, stage: &str, to: Option<&str>, now: Moment) -> Result<Self, TooManyStages> {
+        let mut next = self.clone();
+        let former = next.version_in(stage).map(|version| version.id.clone()).filter(|former| Some(&**former) != to);
+        let follows = stage == CURRENT && former.is_some();
+        for version in &mut next.versions {
+            version.stages.retain(|own| own != stage && !(follows && own == PREVIOUS));
+            if Some(&*version.id) == to {
+                version.stages.push(stage.to_owned());
+            }
+            if follows && Some(&version.id) == former.as_ref() {
+                version.stages.push(PREVIOUS.to_owned());
+            }
+        }
+        next.updated = now;
+        let stages: usize = next.versions.iter().map(|version| version.stages.len()).sum();
+        if stages > STAGES_MAX { Err(TooManyStages) } else { Ok(next) }
     }
 
     /// The secret with one more version. Stages which it is in leave the others; whoever was current before it is the
@@ -198,6 +231,7 @@ mod tests {
             key: None,
             created,
             updated: created,
+            deletion: None,
             tags: Vec::new(),
             extended_config: None,
             versions,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::authz::{Owned, ResourceIndex};
 use crate::kms::{AliasName, ErrorCode, KeyId, KmsError, SecretName};
@@ -14,6 +14,7 @@ use crate::kms::{AliasName, ErrorCode, KeyId, KmsError, SecretName};
 use crate::policy::Pairs;
 
 use super::key::{Key, KeyVersion, Tag};
+use super::moment::Moment;
 use super::secret::Secret;
 
 /// Aliases with this prefix belong to Alibaba Cloud's own services (CreateAlias, "AliasName").
@@ -26,6 +27,17 @@ pub struct State {
     /// What seals the secrets whose owner chose no key.
     pub default_key: Arc<KeyVersion>,
     index: ResourceIndex,
+    /// What happens by itself, the next first.
+    due: OrdSet<(Moment, Due)>,
+}
+
+/// Something to which something happens by itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// A key is deleted, or rotates.
+    Key(String, KeyId),
+    /// A secret is deleted.
+    Secret(String, SecretName),
 }
 
 /// What one account owns.
@@ -47,12 +59,23 @@ pub enum Record {
     Alias(String, AliasName, KeyId),
     /// A secret.
     Secret(String, SecretName, Arc<Secret>),
+    /// A key is gone.
+    NoKey(String, KeyId),
+    /// An alias is gone.
+    NoAlias(String, AliasName),
+    /// A secret is gone.
+    NoSecret(String, SecretName),
 }
 
 impl State {
     /// A state without keys and secrets.
     pub fn new(default_key: KeyVersion) -> Self {
-        Self { accounts: OrdMap::new(), default_key: Arc::new(default_key), index: ResourceIndex::default() }
+        Self {
+            accounts: OrdMap::new(),
+            default_key: Arc::new(default_key),
+            index: ResourceIndex::default(),
+            due: OrdSet::new(),
+        }
     }
 
     /// What `account` owns; nothing, if it was never heard of.
@@ -63,6 +86,11 @@ impl State {
     /// What names stand for.
     pub fn index(&self) -> &ResourceIndex {
         &self.index
+    }
+
+    /// What should have happened by `now`, the earliest first.
+    pub fn overdue(&self, now: Moment) -> impl Iterator<Item = &Due> {
+        self.due.iter().take_while(move |(moment, _)| *moment <= now).map(|(_, due)| due)
     }
 
     /// How many keys there are.
@@ -97,21 +125,48 @@ impl State {
     pub fn insert(&mut self, record: &Record) {
         match record {
             Record::Key(account, id, key) => {
+                let before = self.account_mut(account).keys.insert(id.clone(), key.clone());
                 for version in key.versions() {
                     self.index.add_version(&version.id, account, id.clone());
                 }
                 self.index.set_key_tags(account, id, tag_pairs(&key.tags));
-                self.account_mut(account).keys.insert(id.clone(), key.clone());
+                let due = Due::Key(account.clone(), id.clone());
+                self.reschedule(due, before.and_then(|key| key.due()), key.due());
             }
             Record::Alias(account, alias, key) => {
                 self.index.set_alias(account, alias, key.clone());
                 self.account_mut(account).aliases.insert(alias.clone(), key.clone());
             }
             Record::Secret(account, name, secret) => {
+                let before = self.account_mut(account).secrets.insert(name.clone(), secret.clone());
                 self.index.add_secret(account, name, secret.key.clone());
                 self.index.set_secret_tags(account, name, tag_pairs(&secret.tags));
-                self.account_mut(account).secrets.insert(name.clone(), secret.clone());
+                let due = Due::Secret(account.clone(), name.clone());
+                self.reschedule(due, before.and_then(|secret| secret.deletion), secret.deletion);
             }
+            Record::NoKey(account, id) => {
+                let Some(key) = self.account_mut(account).keys.remove(id) else { return };
+                self.index.remove_key(account, id, key.versions().map(|version| version.id.as_str()));
+                self.reschedule(Due::Key(account.clone(), id.clone()), key.due(), None);
+            }
+            Record::NoAlias(account, alias) => {
+                self.account_mut(account).aliases.remove(alias);
+                self.index.remove_alias(account, alias);
+            }
+            Record::NoSecret(account, name) => {
+                let Some(secret) = self.account_mut(account).secrets.remove(name) else { return };
+                self.index.remove_secret(account, name);
+                self.reschedule(Due::Secret(account.clone(), name.clone()), secret.deletion, None);
+            }
+        }
+    }
+
+    fn reschedule(&mut self, due: Due, before: Option<Moment>, now: Option<Moment>) {
+        if let Some(moment) = before {
+            self.due.remove(&(moment, due.clone()));
+        }
+        if let Some(moment) = now {
+            self.due.insert((moment, due));
         }
     }
 

@@ -1,4 +1,4 @@
-//! CreateKey, DescribeKey, ListKeys, EnableKey, DisableKey.
+//! CreateKey, DescribeKey, ListKeys.
 
 use std::sync::Arc;
 
@@ -11,12 +11,16 @@ use super::super::cipher::{CipherError, random_name};
 use super::super::execution::{Execution, internal_failure};
 use super::super::key::{Key, KeySpec, KeyState, KeyVersion, Protection, SpecError};
 use super::super::parameters::{self, FilterTable, Filters, Page};
-use super::super::state::{Draft, Record};
+use super::super::state::Record;
+use super::key_versions;
 use super::policies::store_policy;
 use super::{Members, address, list, members, present};
 
 /// The longest description of a key, in characters.
-const DESCRIPTION_CHARS_MAX: usize = 8_192;
+pub const DESCRIPTION_CHARS_MAX: usize = 8_192;
+
+/// The shortest and the longest time between two rotations of a new key, in days (CreateKey, "RotationInterval").
+const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 7..=365;
 
 /// The one usage of symmetric keys.
 const USAGE: &str = "ENCRYPT/DECRYPT";
@@ -45,11 +49,14 @@ fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
     let instance = parameters::instance(params)?;
     let spec = spec(params.given("KeySpec"), instance.is_some())?;
     check_usage_and_origin(params)?;
-    refuse_rotation(params)?;
+    let rotation = key_versions::rotation(execution, ROTATION_DAYS)?;
     let protection = protection(params)?;
     Ok(Key {
         spec,
         state: KeyState::Enabled,
+        deletion: None,
+        protected: None,
+        rotation,
         description: parameters::text(params, "Description", DESCRIPTION_CHARS_MAX)?,
         // KMS ignores the level for keys in an instance; what the instance is decides.
         protection: if instance.is_some() { Protection::Software } else { protection },
@@ -115,8 +122,10 @@ pub fn describe_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let state = execution.kms.state();
     let key = state.key(name)?;
     let mut metadata = metadata(address(execution, &name.account), &name.name, key, None);
-    metadata.insert("DeletionProtection".to_owned(), "Disabled".into());
-    metadata.insert("DeletionProtectionDescription".to_owned(), "".into());
+    let protection = if key.protected.is_some() { "Enabled" } else { "Disabled" };
+    metadata.insert("DeletionProtection".to_owned(), protection.into());
+    let description = key.protected.as_deref().unwrap_or_default();
+    metadata.insert("DeletionProtectionDescription".to_owned(), description.into());
     Ok(members([("KeyMetadata", metadata.into())]))
 }
 
@@ -124,13 +133,17 @@ pub fn describe_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
 /// date of deletion is empty in CreateKey's answer and missing in DescribeKey's.
 fn metadata(address: Address<'_>, id: &KeyId, key: &Key, delete_date: Option<&str>) -> Members {
     let text = |text: &str| Some(Value::from(text));
+    let deletion = key.deletion.map(|moment| moment.to_string());
+    // It goes on when the key is enabled again.
+    let rotates = if key.state == KeyState::Enabled { "Enabled" } else { "Suspended" };
+    let rotation = key.rotation.as_ref();
     present([
         ("Arn", text(&Resource::key(address, id).arn)),
-        ("AutomaticRotation", text("Disabled")),
+        ("AutomaticRotation", text(rotation.map_or("Disabled", |_| rotates))),
         ("CreationDate", text(&key.created.to_string())),
         ("Creator", text(&key.creator)),
         ("DKMSInstanceId", key.instance.as_deref().and_then(text)),
-        ("DeleteDate", delete_date.and_then(text)),
+        ("DeleteDate", deletion.as_deref().or(delete_date).and_then(text)),
         ("Description", text(&key.description)),
         ("KeyId", text(id.as_str())),
         ("KeySpec", text(key.spec.as_str())),
@@ -138,15 +151,20 @@ fn metadata(address: Address<'_>, id: &KeyId, key: &Key, delete_date: Option<&st
         ("KeyUsage", text(USAGE)),
         ("LastRotationDate", text(&key.primary.created.to_string())),
         ("MaterialExpireTime", text("")),
+        ("NextRotationDate", rotation.and_then(|it| text(&it.next.to_string()))),
         ("Origin", text(ORIGIN)),
         ("PrimaryKeyVersion", text(&key.primary.id)),
         ("ProtectionLevel", text(key.protection.as_str())),
+        ("RotationInterval", rotation.and_then(|it| text(&format!("{}s", it.interval)))),
     ])
 }
 
 /// What keys can be filtered by (ListKeys, "Filters"). All keys here were created by users.
 const FILTERS: FilterTable<Key> = &[
     ("KeyState", |key, value| key.state.to_string() == value),
+    ("TagKey", |key, value| key.tags.iter().any(|tag| tag.key == value)),
+    ("TagValue", |key, value| key.tags.iter().any(|tag| tag.value == value)),
+    ("Creator", |key, value| key.creator == value),
     ("KeySpec", |key, value| key.spec.as_str() == value),
     ("KeyUsage", |_, value| value == USAGE),
     ("ProtectionLevel", |key, value| key.protection.as_str() == value),
@@ -179,27 +197,4 @@ pub fn page_members(name: &str, entries: Value, total: usize, page: Page) -> Mem
         ("PageNumber", page.number.into()),
         ("PageSize", page.size.into()),
     ])
-}
-
-/// `EnableKey`. A key that is enabled already stays so.
-pub fn enable_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    set_state(execution, KeyState::Enabled)
-}
-
-/// `DisableKey`. A key that is disabled already stays so.
-pub fn disable_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    set_state(execution, KeyState::Disabled)
-}
-
-fn set_state(execution: &Execution<'_>, wanted: KeyState) -> Result<Members, KmsError> {
-    execution.refuse_alias()?;
-    let name = execution.key(0)?;
-    execution.kms.write(|draft: &mut Draft| {
-        let key = draft.state().key(name)?;
-        if key.state != wanted {
-            let key = Key { state: wanted, ..Key::clone(key) };
-            draft.put(Record::Key(name.account.clone(), name.name.clone(), Arc::new(key)));
-        }
-        Ok(Members::new())
-    })
 }

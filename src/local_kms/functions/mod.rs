@@ -5,12 +5,17 @@
 
 mod aliases;
 mod cryptography;
+mod key_life;
+mod key_versions;
 mod keys;
 mod policies;
 mod regions;
+mod secret_life;
 mod secret_values;
 mod secrets;
+mod service;
 mod sessions;
+mod tags;
 
 use serde_json::{Map, Value};
 
@@ -30,13 +35,26 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("CreateKey", keys::create_key),
     ("DescribeKey", keys::describe_key),
     ("ListKeys", keys::list_keys),
-    ("EnableKey", keys::enable_key),
-    ("DisableKey", keys::disable_key),
+    ("UpdateKeyDescription", key_life::update_key_description),
+    ("EnableKey", key_life::enable_key),
+    ("DisableKey", key_life::disable_key),
+    ("ScheduleKeyDeletion", key_life::schedule_key_deletion),
+    ("CancelKeyDeletion", key_life::cancel_key_deletion),
+    ("SetDeletionProtection", key_life::set_deletion_protection),
+    ("CreateKeyVersion", key_versions::create_key_version),
+    ("DescribeKeyVersion", key_versions::describe_key_version),
+    ("ListKeyVersions", key_versions::list_key_versions),
+    ("UpdateRotationPolicy", key_versions::update_rotation_policy),
     ("Encrypt", cryptography::encrypt),
     ("Decrypt", cryptography::decrypt),
+    ("ReEncrypt", cryptography::re_encrypt),
     ("GenerateDataKey", cryptography::generate_data_key),
+    ("GenerateDataKeyWithoutPlaintext", cryptography::generate_data_key_without_plaintext),
     ("CreateAlias", aliases::create_alias),
+    ("UpdateAlias", aliases::update_alias),
+    ("DeleteAlias", aliases::delete_alias),
     ("ListAliases", aliases::list_aliases),
+    ("ListAliasesByKeyId", aliases::list_aliases_by_key_id),
     ("CreateSecret", secrets::create_secret),
     ("PutSecretValue", secret_values::put_secret_value),
     ("GetSecretValue", secret_values::get_secret_value),
@@ -46,7 +64,23 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("GetKeyPolicy", policies::get_key_policy),
     ("SetSecretPolicy", policies::set_secret_policy),
     ("GetSecretPolicy", policies::get_secret_policy),
+    ("UpdateSecret", secret_life::update_secret),
+    ("UpdateSecretVersionStage", secret_life::update_secret_version_stage),
+    ("ListSecretVersionIds", secret_life::list_secret_version_ids),
+    ("DeleteSecret", secret_life::delete_secret),
+    ("RestoreSecret", secret_life::restore_secret),
+    ("RotateSecret", secret_life::no_rotation),
+    ("UpdateSecretRotationPolicy", secret_life::no_rotation),
+    ("TagResource", tags::tag_resource),
+    ("UntagResource", tags::untag_resource),
+    ("ListResourceTags", tags::list_resource_tags),
+    ("TagResources", tags::tag_resources),
+    ("UntagResources", tags::untag_resources),
+    ("ListTagResources", tags::list_tag_resources),
     ("DescribeRegions", regions::describe_regions),
+    ("DescribeAccountKmsStatus", service::describe_account_kms_status),
+    ("ListKmsInstances", service::list_kms_instances),
+    ("GetRandomPassword", service::get_random_password),
     ("AssumeRole", sessions::assume_role),
     ("GetCallerIdentity", sessions::get_caller_identity),
 ];

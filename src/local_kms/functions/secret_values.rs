@@ -32,6 +32,7 @@ impl<'a> Judged<'a> {
     fn find(execution: &Execution<'a>, state: &State) -> Result<Self, KmsError> {
         let name = execution.secret(0)?;
         let secret = state.secret(name)?.clone();
+        secret.usable()?;
         let key_name = if execution.has_target(1) { Some(execution.key(1)?) } else { None };
         // A secret that was created since the request was judged may need a permission that nobody asked about.
         if key_name.map(|key| &key.name) != secret.key.as_ref() {
@@ -43,7 +44,9 @@ impl<'a> Judged<'a> {
     /// The secret of a request by a session, of which KMS asks no permission on the key.
     fn find_for_session(execution: &Execution<'a>, state: &State) -> Result<Self, KmsError> {
         let name = execution.secret(0)?;
-        Self::of(name, state.secret(name)?.clone(), state)
+        let secret = state.secret(name)?.clone();
+        secret.usable()?;
+        Self::of(name, secret, state)
     }
 
     fn of(name: &'a Owned<SecretName>, secret: Arc<Secret>, state: &State) -> Result<Self, KmsError> {
@@ -92,11 +95,11 @@ fn put(judged: &Judged<'_>, version: &SecretVersion) -> Members {
     ])
 }
 
-fn stage_list(version: &SecretVersion) -> serde_json::Value {
+pub fn stage_list(version: &SecretVersion) -> serde_json::Value {
     list("VersionStage", version.stages.iter().map(|stage| stage.as_str().into()).collect())
 }
 
-fn too_many_stages() -> KmsError {
+pub fn too_many_stages() -> KmsError {
     KmsError::new(ErrorCode::RejectedLimitExceeded, "The secret may have at most 8 version stages.")
 }
 

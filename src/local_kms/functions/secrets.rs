@@ -21,10 +21,10 @@ use super::{Members, address, list, present, tag_list};
 const TYPES_NOT_SERVED: &[&str] = &["Rds", "Redis", "RAMCredentials", "ECS", "PolarDB"];
 
 /// The longest description of a secret, in characters.
-const DESCRIPTION_CHARS_MAX: usize = 8_192;
+pub const DESCRIPTION_CHARS_MAX: usize = 8_192;
 
 /// The longest `ExtendedConfig`, in characters.
-const EXTENDED_CONFIG_CHARS_MAX: usize = 1_024;
+pub const EXTENDED_CONFIG_CHARS_MAX: usize = 1_024;
 
 /// `CreateSecret`: a secret of the caller's account, with its first version.
 pub fn create_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
@@ -36,7 +36,8 @@ pub fn create_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
         let key = encryption_key(execution, draft.state())?;
         let secret = new_secret(execution, draft.state(), &name, key)?;
         let policy = parameters::policy(params, Kind::Secret, secret.instance.is_some())?;
-        if draft.state().account(account).secrets.contains_key(&name) {
+        if let Some(existing) = draft.state().account(account).secrets.get(&name) {
+            existing.usable()?;
             return Err(ErrorCode::ResourceExist.into());
         }
         let answer = created(execution, &name, &secret)?;
@@ -69,6 +70,7 @@ fn new_secret(
         key: key.map(|(id, _)| id.clone()),
         created: now,
         updated: now,
+        deletion: None,
         tags: parameters::tags(params)?,
         extended_config: (!extended_config.is_empty()).then_some(extended_config),
         versions: vec![value.seal(sealer, execution.account(), name, vec![CURRENT.to_owned()], now)?],
@@ -135,6 +137,7 @@ pub fn describe_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
         ("EncryptionKeyId", secret.key.as_ref().and_then(|key| text(key.as_str()))),
         ("CreateTime", text(&secret.created.to_string())),
         ("UpdateTime", text(&secret.updated.to_string())),
+        ("PlannedDeleteTime", secret.deletion.and_then(|moment| text(&moment.to_string()))),
         ("DKMSInstanceId", secret.instance.as_deref().and_then(text)),
         ("AutomaticRotation", text("Disabled")),
         ("ExtendedConfig", secret.extended_config.as_deref().and_then(text)),
@@ -170,6 +173,7 @@ impl Listed {
             ("SecretType", Some(TYPE.into())),
             ("CreateTime", Some(self.secret.created.to_string().into())),
             ("UpdateTime", Some(self.secret.updated.to_string().into())),
+            ("PlannedDeleteTime", self.secret.deletion.map(|moment| moment.to_string().into())),
             ("Tags", fetch_tags.then(|| tag_list(&self.secret.tags))),
         ])
         .into()

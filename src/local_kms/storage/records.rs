@@ -23,8 +23,8 @@ pub const FORMAT: u32 = 1;
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
-/// A record as it is kept: its table, its name and its JSON.
-pub type Row = (Table, String, Zeroizing<Vec<u8>>);
+/// A record as it is kept: its table, its name and its JSON, or nothing if it is gone.
+pub type Row = (Table, String, Option<Zeroizing<Vec<u8>>>);
 
 pub(super) const META: Table = Table::new("meta");
 const KEYS: Table = Table::new("keys");
@@ -49,7 +49,8 @@ pub fn prepare(database: &Database, path: &Path, now: Moment) -> Result<(), Open
         None => {
             let default_key = encode(&KeyVersion::generate(KeySpec::Aes256, now)?).map_err(unwritable)?;
             let format = encode(&FORMAT).map_err(unwritable)?;
-            let rows = [(META, DEFAULT_KEY_ROW.to_owned(), default_key), (META, FORMAT_ROW.to_owned(), format)];
+            let rows =
+                [(META, DEFAULT_KEY_ROW.to_owned(), Some(default_key)), (META, FORMAT_ROW.to_owned(), Some(format))];
             write(database, &rows).map_err(|error| unwritable(CommitError::Database(Box::new(error))))
         }
     }
@@ -109,9 +110,12 @@ fn secret(account: String, name: &str, value: &[u8]) -> Option<Record> {
 pub fn rows(records: &[Record]) -> Result<Vec<Row>, CommitError> {
     let row = |record: &Record| {
         Ok(match record {
-            Record::Key(account, id, key) => (KEYS, format!("{account}:{id}"), encode(&**key)?),
-            Record::Alias(account, alias, key) => (ALIASES, format!("{account}:{alias}"), encode(key.as_str())?),
-            Record::Secret(account, name, secret) => (SECRETS, format!("{account}:{name}"), encode(&**secret)?),
+            Record::Key(account, id, key) => (KEYS, format!("{account}:{id}"), Some(encode(&**key)?)),
+            Record::Alias(account, alias, key) => (ALIASES, format!("{account}:{alias}"), Some(encode(key.as_str())?)),
+            Record::Secret(account, name, secret) => (SECRETS, format!("{account}:{name}"), Some(encode(&**secret)?)),
+            Record::NoKey(account, id) => (KEYS, format!("{account}:{id}"), None),
+            Record::NoAlias(account, alias) => (ALIASES, format!("{account}:{alias}"), None),
+            Record::NoSecret(account, name) => (SECRETS, format!("{account}:{name}"), None),
         })
     };
     records.iter().map(row).collect()
@@ -124,7 +128,11 @@ pub fn rows(records: &[Record]) -> Result<Vec<Row>, CommitError> {
 pub fn write(database: &Database, rows: &[Row]) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     for (table, name, value) in rows {
-        transaction.open_table(*table)?.insert(name.as_str(), value.as_slice())?;
+        let mut table = transaction.open_table(*table)?;
+        match value {
+            Some(value) => drop(table.insert(name.as_str(), value.as_slice())?),
+            None => drop(table.remove(name.as_str())?),
+        }
     }
     Ok(transaction.commit()?)
 }

@@ -120,7 +120,7 @@ fn what_cannot_be_made_is_explained() {
             (
                 "CreateKey",
                 &[("EnableAutomaticRotation", "true")],
-                &unsupported("the embedded KMS has no automatic rotation"),
+                "400 MissingParameter: The parameter \"RotationInterval\" is needed but not provided.",
             ),
             ("CreateKey", &[("Description", &long)], &invalid("Description", ": it has more than 8192 characters")),
             (

@@ -3,11 +3,14 @@
 mod aliases;
 mod cryptography;
 mod durability;
+mod key_life;
 mod keys;
 mod policies;
+mod secret_life;
 mod secrets;
 mod sessions;
 mod support;
+mod tags;
 
 use std::sync::Arc;
 
@@ -17,21 +20,26 @@ use support::{ALICE, House, REGION, check_refusals};
 #[test]
 fn an_operation_that_is_not_served_is_named() {
     let house = House::new();
-    let key = house.key();
-    let rotate = &[("KeyId", key.as_str()), ("EnableAutomaticRotation", "true")][..];
-    let told = "400 UnsupportedOperation: This action is not supported: the embedded KMS has no UpdateRotationPolicy.";
+    let told = "400 UnsupportedOperation: This action is not supported: the embedded KMS has no CreateNetworkRule.";
     let unknown = "404 InvalidApi.NotFound: Specified api is not found,please check your url and method.";
-    check_refusals(&house, &[("UpdateRotationPolicy", rotate, told), ("MakeCoffee", &[], unknown)]);
+    check_refusals(&house, &[("CreateNetworkRule", &[], told), ("MakeCoffee", &[], unknown)]);
 }
 
 #[test]
 fn a_dry_run_changes_nothing() {
     let house = House::new();
-    let told = "400 UnsupportedOperation: This action is not supported: the embedded KMS has no DryRun.";
+    let told = "400 UnsupportedOperation: This action is not supported: CreateKey has no DryRun.";
     let wrong = "400 InvalidParameter: The specified parameter \"DryRun\" is not valid: it is true or false.";
     check_refusals(&house, &[("CreateKey", &[("DryRun", "true")], told), ("CreateKey", &[("DryRun", "yes")], wrong)]);
     assert_eq!(house.kms.key_count(), 0);
     house.ok("CreateKey", &[("DryRun", "false")]);
+    let key = house.key();
+    let would =
+        "400 DryRunOperationError: The request would have succeeded, and was not executed because DryRun is true.";
+    let would_not = "400 ValidationError: The request is not valid, and was not executed because DryRun is true. \
+        (The specified parameter \"Plaintext\" is not valid: it is not Base64.)";
+    let encrypt = |plaintext| [("KeyId", key.as_str()), ("Plaintext", plaintext), ("DryRun", "true")];
+    check_refusals(&house, &[("Encrypt", &encrypt("aGVsbG8="), would), ("Encrypt", &encrypt("?"), would_not)]);
 }
 
 #[test]

@@ -71,6 +71,12 @@ impl House {
         self.kms.execute(&self.permit(account, operation, given), at(0))
     }
 
+    /// What Alice is answered so many days later, or told instead.
+    pub fn days_later(&self, days: i64, operation: &str, given: Given<'_>) -> Result<Value, String> {
+        let result = self.kms.execute(&self.permit(ALICE, operation, given), at(days * 86_400));
+        result.map(Value::from).map_err(|error| format!("{} {}", error.status, error.code.as_str()))
+    }
+
     /// What Alice is answered.
     pub fn ok(&self, operation: &str, given: Given<'_>) -> Value {
         self.call(ALICE, operation, given).unwrap_or_else(|error| panic!("{operation}: {error:?}")).into()

@@ -1,0 +1,100 @@
+//! CreateKeyVersion, DescribeKeyVersion, ListKeyVersions, UpdateRotationPolicy.
+
+use serde_json::Value;
+
+use crate::authz::Owned;
+use crate::kms::{ErrorCode, KeyId, KmsError};
+
+use super::super::execution::Execution;
+use super::super::key::{Key, KeyVersion, Purpose, Rotation, VERSIONS_MAX};
+use super::super::parameters::{self, Page};
+use super::super::state::Record;
+use super::key_life::change_key;
+use super::keys::page_members;
+use super::{Members, list, members};
+
+/// The shortest and the longest time between two rotations, in days (UpdateRotationPolicy, "RotationInterval").
+pub const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 7..=730;
+
+/// `CreateKeyVersion`: the new version encrypts from now on.
+pub fn create_key_version(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    execution.refuse_alias()?;
+    let name = execution.key(0)?;
+    execution.kms.write(|draft| {
+        let key = draft.state().key(name)?.usable()?;
+        if key.versions().count() >= VERSIONS_MAX {
+            let why = format!("a key has at most {VERSIONS_MAX} versions");
+            return Err(KmsError::because(ErrorCode::RejectedLimitExceeded, why));
+        }
+        let key = key.rotated(execution.now)?;
+        let answer = members([("KeyVersion", entry(name, &key.primary))]);
+        draft.put(Record::Key(name.account.clone(), name.name.clone(), key.into()));
+        Ok(answer)
+    })
+}
+
+fn entry(name: &Owned<KeyId>, version: &KeyVersion) -> Value {
+    members([
+        ("KeyId", name.name.as_str().into()),
+        ("KeyVersionId", version.id.as_str().into()),
+        ("CreationDate", version.created.to_string().into()),
+    ])
+    .into()
+}
+
+/// `DescribeKeyVersion`.
+pub fn describe_key_version(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let name = execution.key(0)?;
+    let state = execution.kms.state();
+    let version = wanted(execution, state.key(name)?)?;
+    Ok(members([("KeyVersion", entry(name, version))]))
+}
+
+/// The version at `KeyVersionId`.
+///
+/// # Errors
+/// It is missing, or none of this key's.
+pub fn wanted<'k>(execution: &Execution<'_>, key: &'k Key) -> Result<&'k KeyVersion, KmsError> {
+    let id = execution.params().require("KeyVersionId")?;
+    key.version(id).ok_or_else(|| ErrorCode::KeyVersionNotFound.into())
+}
+
+/// `ListKeyVersions`, the newest first.
+pub fn list_key_versions(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let name = execution.key(0)?;
+    let page = Page::read(execution.params(), 0..=101)?;
+    let state = execution.kms.state();
+    let versions: Vec<&KeyVersion> = state.key(name)?.versions().collect();
+    let total = versions.len();
+    let entries = page.of(versions).into_iter().map(|version| entry(name, version)).collect();
+    Ok(page_members("KeyVersions", list("KeyVersion", entries), total, page))
+}
+
+/// `UpdateRotationPolicy`.
+pub fn update_rotation_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    execution.params().require("EnableAutomaticRotation")?;
+    let rotation = rotation(execution, ROTATION_DAYS)?;
+    change_key(execution, Purpose::Cryptography, |key| {
+        if !key.rotates() {
+            return Err(ErrorCode::UnsupportedOperation.into());
+        }
+        Ok(Key { rotation, ..key.clone() })
+    })
+}
+
+/// The rotation at `EnableAutomaticRotation` and `RotationInterval`.
+///
+/// # Errors
+/// The interval is missing or out of range.
+pub fn rotation(execution: &Execution<'_>, days: std::ops::RangeInclusive<u32>) -> Result<Option<Rotation>, KmsError> {
+    if !parameters::switch(execution.params(), "EnableAutomaticRotation")? {
+        return Ok(None);
+    }
+    let text = execution.params().require("RotationInterval")?;
+    let seconds = days.start() * 86_400..=days.end() * 86_400;
+    let interval = parameters::interval(text).filter(|interval| seconds.contains(interval)).ok_or_else(|| {
+        let why = format!("it is {}d to {}d, for example 30d or 2592000s", days.start(), days.end());
+        KmsError::invalid_parameter_because("RotationInterval", why)
+    })?;
+    Ok(Some(Rotation { interval, next: execution.now.plus(interval) }))
+}

@@ -1,0 +1,152 @@
+//! UpdateSecret, UpdateSecretVersionStage, ListSecretVersionIds, DeleteSecret, RestoreSecret, and the two operations on
+//! rotation, which generic secrets do not have.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::kms::{ErrorCode, KmsError};
+
+use super::super::execution::Execution;
+use super::super::parameters::{self, Page};
+use super::super::secret::{CURRENT, PREVIOUS, Secret, SecretVersion};
+use super::super::state::Record;
+use super::keys::page_members;
+use super::secret_values::{stage_list, too_many_stages};
+use super::secrets::{DESCRIPTION_CHARS_MAX, EXTENDED_CONFIG_CHARS_MAX};
+use super::{Members, list, members, present};
+
+/// How many days a secret can be restored (DeleteSecret, "RecoveryWindowInDays").
+const WINDOW_DAYS: std::ops::RangeInclusive<usize> = 7..=30;
+
+const DAY_SECONDS: u32 = 86_400;
+
+/// How many versions a page has when nothing else is asked for.
+const PAGE_SIZE: usize = 20;
+
+/// Changes the secret that was judged; one that waits for its deletion only if `waiting` says so.
+fn change_secret(
+    execution: &Execution<'_>,
+    waiting: bool,
+    change: impl FnOnce(&Secret) -> Result<Secret, KmsError>,
+) -> Result<(), KmsError> {
+    let name = execution.secret(0)?;
+    execution.kms.write(|draft| {
+        let secret = draft.state().secret(name)?;
+        let secret = change(if waiting { secret } else { secret.usable()? })?;
+        draft.put(Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret)));
+        Ok(())
+    })
+}
+
+fn only_name(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    Ok(members([("SecretName", execution.secret(0)?.name.as_str().into())]))
+}
+
+/// `UpdateSecret`: its description and `ExtendedConfig.CustomData`; what is not given stays.
+pub fn update_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let params = execution.params();
+    let description = parameters::text(params, "Description", DESCRIPTION_CHARS_MAX)?;
+    let config = parameters::text(params, "ExtendedConfig.CustomData", EXTENDED_CONFIG_CHARS_MAX)?;
+    change_secret(execution, false, |secret| {
+        let mut next = Secret { updated: execution.now, ..secret.clone() };
+        if params.get("Description").is_some() {
+            next.description = description;
+        }
+        if params.get("ExtendedConfig.CustomData").is_some() {
+            next.extended_config = (!config.is_empty()).then_some(config);
+        }
+        Ok(next)
+    })?;
+    only_name(execution)
+}
+
+/// `UpdateSecretVersionStage`: puts a stage on one version, or takes it away.
+pub fn update_secret_version_stage(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let params = execution.params();
+    let stage = params.require("VersionStage")?;
+    let (to, from) = (params.given("MoveToVersion"), params.given("RemoveFromVersion"));
+    let is_fixed = [CURRENT, PREVIOUS].contains(&stage);
+    if to.is_none() && (from.is_none() || is_fixed) {
+        return Err(KmsError::missing_parameter("MoveToVersion"));
+    }
+    change_secret(execution, false, |secret| {
+        let version_there = |id: Option<&str>| id.is_none_or(|id| secret.version(id).is_some());
+        if !version_there(to) || !version_there(from) {
+            return Err(ErrorCode::ResourceNotFound.into());
+        }
+        let holder = secret.version_in(stage).map(|version| version.id.as_str());
+        if from.is_some() && from != holder {
+            return Err(KmsError::invalid_parameter_because("RemoveFromVersion", "that version is not in the stage"));
+        }
+        let moved = secret.with_stage(stage, to, execution.now);
+        moved.map_err(|_| too_many_stages())
+    })?;
+    only_name(execution)
+}
+
+/// `ListSecretVersionIds`: those in a stage, or with `IncludeDeprecated` all of them; the oldest first.
+pub fn list_secret_version_ids(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let params = execution.params();
+    let page = Page::read_with(params, 1..=100, PAGE_SIZE)?;
+    let all = parameters::switch(params, "IncludeDeprecated")?;
+    let name = execution.secret(0)?;
+    let state = execution.kms.state();
+    let secret = state.secret(name)?;
+    let versions: Vec<&SecretVersion> =
+        secret.versions.iter().filter(|version| all || !version.stages.is_empty()).collect();
+    let total = versions.len();
+    let entry = |version: &SecretVersion| -> Value {
+        members([
+            ("VersionId", version.id.as_str().into()),
+            ("CreateTime", version.created.to_string().into()),
+            ("VersionStages", stage_list(version)),
+        ])
+        .into()
+    };
+    let entries = page.of(versions).into_iter().map(entry).collect();
+    let mut answer = members([("SecretName", name.name.as_str().into())]);
+    answer.extend(page_members("VersionIds", list("VersionId", entries), total, page));
+    Ok(answer)
+}
+
+/// `DeleteSecret`: after the recovery window, or at once.
+pub fn delete_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let params = execution.params();
+    let at_once = parameters::switch(params, "ForceDeleteWithoutRecovery")?;
+    let days = parameters::number(params, "RecoveryWindowInDays", WINDOW_DAYS)?;
+    if at_once && days.is_some() {
+        let why = "give it or ForceDeleteWithoutRecovery, not both";
+        return Err(KmsError::invalid_parameter_because("RecoveryWindowInDays", why));
+    }
+    let name = execution.secret(0)?;
+    let days = u32::try_from(days.unwrap_or(*WINDOW_DAYS.end())).unwrap_or(u32::MAX);
+    let deletion = execution.now.plus(if at_once { 0 } else { days.saturating_mul(DAY_SECONDS) });
+    execution.kms.write(|draft| {
+        let secret = draft.state().secret(name)?;
+        draft.put(if at_once {
+            Record::NoSecret(name.account.clone(), name.name.clone())
+        } else {
+            let secret = Secret { deletion: Some(deletion), ..Secret::clone(secret.usable()?) };
+            Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret))
+        });
+        Ok(())
+    })?;
+    Ok(present([
+        ("SecretName", Some(name.name.as_str().into())),
+        ("PlannedDeleteTime", Some(deletion.to_string().into())),
+    ]))
+}
+
+/// `RestoreSecret`: one that waits for its deletion.
+pub fn restore_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    change_secret(execution, true, |secret| Ok(Secret { deletion: None, ..secret.clone() }))?;
+    only_name(execution)
+}
+
+/// `RotateSecret` and `UpdateSecretRotationPolicy`: nothing that a generic secret has.
+pub fn no_rotation(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    execution.kms.state().secret(execution.secret(0)?)?;
+    let why = "generic secrets do not rotate by themselves; put a new version";
+    Err(KmsError::because(ErrorCode::UnsupportedOperation, why))
+}

@@ -1,0 +1,95 @@
+//! DescribeAccountKmsStatus, ListKmsInstances, GetRandomPassword: answers that concern no key and no secret.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::kms::{KmsError, Params};
+
+use super::super::cipher::random_bytes;
+use super::super::execution::Execution;
+use super::super::parameters::{self, Page};
+use super::keys::page_members;
+use super::{Members, list, members};
+
+/// How long a random password is when nothing else is asked for (GetRandomPassword, "PasswordLength").
+const PASSWORD_CHARS: usize = 32;
+
+/// The kinds of characters, and the parameter that leaves each out.
+const CHARACTERS: [(&str, &str); 4] = [
+    ("ExcludeLowercase", "abcdefghijklmnopqrstuvwxyz"),
+    ("ExcludeUppercase", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    ("ExcludeNumbers", "0123456789"),
+    ("ExcludePunctuation", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
+];
+
+/// `DescribeAccountKmsStatus`: the service is there.
+pub fn describe_account_kms_status(_: &Execution<'_>) -> Result<Members, KmsError> {
+    Ok(members([("AccountStatus", "Enabled".into())]))
+}
+
+/// `ListKmsInstances`: those that a key or secret of the caller's account is in.
+pub fn list_kms_instances(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let page = Page::read(execution.params(), 1..=100)?;
+    let account = execution.kms.state().account(execution.account());
+    let of_keys = account.keys.values().filter_map(|key| key.instance.clone());
+    let of_secrets = account.secrets.values().filter_map(|secret| secret.instance.clone());
+    let instances: BTreeSet<String> = of_keys.chain(of_secrets).collect();
+    let (total, owner) = (instances.len(), execution.account());
+    let entry = |id: String| -> Value {
+        let arn = format!("acs:kms:{}:{owner}:keystore/{id}", execution.kms.region);
+        members([("KmsInstanceId", id.into()), ("KmsInstanceArn", arn.into())]).into()
+    };
+    let entries = page.of(instances.into_iter().collect()).into_iter().map(entry).collect();
+    Ok(page_members("KmsInstances", list("KmsInstance", entries), total, page))
+}
+
+/// `GetRandomPassword`.
+pub fn get_random_password(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    let params = execution.params();
+    let length = parameters::number(params, "PasswordLength", 8..=128)?.unwrap_or(PASSWORD_CHARS);
+    let kinds = kinds(params)?;
+    let each = !matches!(params.given("RequireEachIncludedType"), Some("false"));
+    parameters::switch(params, "RequireEachIncludedType")?;
+    let all: Vec<char> = kinds.concat();
+    if all.is_empty() || (each && kinds.iter().any(Vec::is_empty)) {
+        return Err(KmsError::invalid_parameter_because(
+            "ExcludeCharacters",
+            "nothing is left of a kind that is asked for",
+        ));
+    }
+    loop {
+        let password = password(&all, length)?;
+        let has = |kind: &Vec<char>| password.chars().any(|c| kind.contains(&c));
+        if !each || kinds.iter().all(has) {
+            return Ok(members([("RandomPassword", password.as_str().into())]));
+        }
+    }
+}
+
+/// The characters of each kind that is not left out.
+fn kinds(params: &Params) -> Result<Vec<Vec<char>>, KmsError> {
+    let excluded = params.given("ExcludeCharacters").unwrap_or_default();
+    let mut kinds = Vec::new();
+    for (parameter, characters) in CHARACTERS {
+        if !parameters::switch(params, parameter)? {
+            kinds.push(characters.chars().filter(|c| !excluded.contains(*c)).collect());
+        }
+    }
+    Ok(kinds)
+}
+
+/// Every character is as likely as every other: bytes that would favour the first ones are thrown away.
+fn password(alphabet: &[char], length: usize) -> Result<Zeroizing<String>, KmsError> {
+    let mut password = Zeroizing::new(String::new());
+    let fair = 256 - 256 % alphabet.len();
+    while password.len() < length {
+        for byte in random_bytes(256)?.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair) {
+            if let Some(c) = alphabet.get(byte % alphabet.len()).filter(|_| password.len() < length) {
+                password.push(*c);
+            }
+        }
+    }
+    Ok(password)
+}
