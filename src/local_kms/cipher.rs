@@ -1,4 +1,4 @@
-//! SEALING: AES-GCM under a key's material, and the randomness for it.
+//! SEALING: AES-GCM or SM4-GCM under a key's material, and the randomness for it.
 //!
 //! The only file that touches a cipher. Material is wiped when it is dropped, is never printed, and leaves this file
 //! only for the storage. Every seal has a fresh random nonce of 96 bits.
@@ -9,6 +9,7 @@ use aes_gcm::aes::Aes192;
 use aes_gcm::{Aes128Gcm, Aes256Gcm, AesGcm};
 use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sm4::Sm4;
 use zeroize::Zeroizing;
 
 /// The first byte of what is sealed, so that another layout can be told apart one day.
@@ -31,22 +32,59 @@ pub enum CipherError {
     Refused,
 }
 
-/// The secret part of a key version: 16, 24 or 32 bytes. Does not print.
+/// What material is for. Its length does not tell: 16 bytes are material for either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cipher {
+    /// AES, with 16, 24 or 32 bytes.
+    Aes,
+    /// SM4, with 16 bytes.
+    Sm4,
+}
+
+impl Cipher {
+    fn takes(self, bytes: usize) -> bool {
+        match self {
+            Self::Aes => matches!(bytes, 16 | 24 | 32),
+            Self::Sm4 => bytes == 16,
+        }
+    }
+}
+
+/// What the stored form of SM4 material begins with. No Base64 does, so none of AES does.
+const SM4_STORED: &str = "SM4:";
+
+/// The secret part of a key version: 16, 24 or 32 bytes, and the cipher that they are for. Does not print.
 #[derive(Clone)]
-pub struct Material(Zeroizing<Vec<u8>>);
+pub struct Material {
+    cipher: Cipher,
+    bytes: Zeroizing<Vec<u8>>,
+}
 
 impl Material {
-    /// New material of so many bytes.
+    /// New material of so many bytes, for AES.
     ///
     /// # Errors
     /// There is no randomness.
     pub fn generate(bytes: usize) -> Result<Self, CipherError> {
-        random_bytes(bytes).map(Self)
+        Self::generate_for(Cipher::Aes, bytes)
+    }
+
+    /// New material of so many bytes, for that cipher.
+    ///
+    /// # Errors
+    /// There is no randomness, or the cipher does not take so many bytes.
+    pub fn generate_for(cipher: Cipher, bytes: usize) -> Result<Self, CipherError> {
+        Self::from_bytes(cipher, random_bytes(bytes)?).ok_or(CipherError::Refused)
+    }
+
+    /// Material that somebody else made. `None` if the cipher does not take so many bytes.
+    pub fn from_bytes(cipher: Cipher, bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
+        cipher.takes(bytes.len()).then_some(Self { cipher, bytes })
     }
 
     /// How many bytes there are.
     pub fn size(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// Seals `plaintext`, bound to `associated`: format byte, nonce, ciphertext, tag.
@@ -56,10 +94,11 @@ impl Material {
     pub fn seal(&self, associated: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CipherError> {
         let nonce = <[u8; NONCE_BYTES]>::try_generate().map_err(|_| CipherError::NoRandomness)?;
         let payload = Payload { msg: plaintext, aad: associated };
-        let ciphertext = match self.size() {
-            16 => encrypt::<Aes128Gcm>(&self.0, nonce, payload),
-            24 => encrypt::<Aes192Gcm>(&self.0, nonce, payload),
-            _ => encrypt::<Aes256Gcm>(&self.0, nonce, payload),
+        let ciphertext = match (self.cipher, self.size()) {
+            (Cipher::Sm4, _) => encrypt::<Sm4Gcm>(&self.bytes, nonce, payload),
+            (Cipher::Aes, 16) => encrypt::<Aes128Gcm>(&self.bytes, nonce, payload),
+            (Cipher::Aes, 24) => encrypt::<Aes192Gcm>(&self.bytes, nonce, payload),
+            (Cipher::Aes, _) => encrypt::<Aes256Gcm>(&self.bytes, nonce, payload),
         };
         let ciphertext = ciphertext.ok_or(CipherError::Refused)?;
         Ok([&[FORMAT][..], &nonce, &ciphertext].concat())
@@ -70,15 +109,19 @@ impl Material {
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, ciphertext) = sealed.strip_prefix(&[FORMAT])?.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: ciphertext, aad: associated };
-        match self.size() {
-            16 => decrypt::<Aes128Gcm>(&self.0, *nonce, payload),
-            24 => decrypt::<Aes192Gcm>(&self.0, *nonce, payload),
-            _ => decrypt::<Aes256Gcm>(&self.0, *nonce, payload),
+        match (self.cipher, self.size()) {
+            (Cipher::Sm4, _) => decrypt::<Sm4Gcm>(&self.bytes, *nonce, payload),
+            (Cipher::Aes, 16) => decrypt::<Aes128Gcm>(&self.bytes, *nonce, payload),
+            (Cipher::Aes, 24) => decrypt::<Aes192Gcm>(&self.bytes, *nonce, payload),
+            (Cipher::Aes, _) => decrypt::<Aes256Gcm>(&self.bytes, *nonce, payload),
         }
     }
 }
 
 type Aes192Gcm = AesGcm<Aes192, U12>;
+
+/// GCM is defined for every cipher with blocks of 128 bits; for SM4 by RFC 8998.
+type Sm4Gcm = AesGcm<Sm4, U12>;
 
 fn encrypt<C>(material: &[u8], nonce: [u8; NONCE_BYTES], payload: Payload<'_, '_>) -> Option<Vec<u8>>
 where
@@ -120,7 +163,11 @@ pub fn random_name(count: usize) -> Result<String, CipherError> {
 
 impl Serialize for Material {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&Zeroizing::new(BASE64.encode(&self.0)))
+        let text = Zeroizing::new(BASE64.encode(&self.bytes));
+        match self.cipher {
+            Cipher::Aes => serializer.serialize_str(&text),
+            Cipher::Sm4 => serializer.serialize_str(&Zeroizing::new([SM4_STORED, &text].concat())),
+        }
     }
 }
 
@@ -128,9 +175,13 @@ impl<'de> Deserialize<'de> for Material {
     /// Says nothing about what it found: it may be material all the same.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let (cipher, text) = match text.strip_prefix(SM4_STORED) {
+            Some(text) => (Cipher::Sm4, text),
+            None => (Cipher::Aes, text.as_str()),
+        };
         let bytes = BASE64.decode(text.as_bytes()).map(Zeroizing::new).ok();
-        let fits = bytes.filter(|bytes| matches!(bytes.len(), 16 | 24 | 32));
-        fits.map(Self).ok_or_else(|| de::Error::custom("key material is damaged"))
+        let fits = bytes.and_then(|bytes| Self::from_bytes(cipher, bytes));
+        fits.ok_or_else(|| de::Error::custom("key material is damaged"))
     }
 }
 
@@ -148,6 +199,51 @@ mod tests {
             assert!(material.open(b"another", &sealed).is_none());
             assert!(other.open(b"context", &sealed).is_none());
             assert_ne!(material.seal(b"context", b"plain").unwrap(), sealed);
+        }
+    }
+
+    #[test]
+    fn sm4_seals_as_rfc_8998_has_it() {
+        let hex = |text: &str| data_encoding::HEXUPPER.decode(text.as_bytes()).unwrap();
+        let key = hex("0123456789ABCDEFFEDCBA9876543210");
+        let associated = hex("FEEDFACEDEADBEEFFEEDFACEDEADBEEFABADDAD2");
+        let plaintext = hex(concat!(
+            "AAAAAAAAAAAAAAAABBBBBBBBBBBBBBBBCCCCCCCCCCCCCCCCDDDDDDDDDDDDDDDD",
+            "EEEEEEEEEEEEEEEEFFFFFFFFFFFFFFFFEEEEEEEEEEEEEEEEAAAAAAAAAAAAAAAA",
+        ));
+        let sealed = hex(concat!(
+            "01",
+            "00001234567800000000ABCD",
+            "17F399F08C67D5EE19D0DC9969C4BB7D5FD46FD3756489069157B282BB200735",
+            "D82710CA5C22F0CCFA7CBF93D496AC15A56834CBCF98C397B4024A2691233B8D",
+            "83DE3541E4C2B58177E065A9BF7B62EC",
+        ));
+        let material = Material::from_bytes(Cipher::Sm4, Zeroizing::new(key.clone())).unwrap();
+        assert_eq!(material.open(&associated, &sealed).unwrap().as_slice(), plaintext);
+        let sealed = material.seal(&associated, &plaintext).unwrap();
+        assert_eq!(material.open(&associated, &sealed).unwrap().as_slice(), plaintext);
+        let aes = Material::from_bytes(Cipher::Aes, Zeroizing::new(key)).unwrap();
+        assert!(aes.open(&associated, &sealed).is_none());
+    }
+
+    #[test]
+    fn material_is_stored_with_its_cipher_and_that_of_aes_as_it_always_was() {
+        let of = |cipher, bytes: usize| Material::from_bytes(cipher, Zeroizing::new(vec![7; bytes]));
+        for (cipher, bytes, stored) in [
+            (Cipher::Aes, 16, "BwcHBwcHBwcHBwcHBwcHBw=="),
+            (Cipher::Aes, 24, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH"),
+            (Cipher::Aes, 32, "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
+            (Cipher::Sm4, 16, "SM4:BwcHBwcHBwcHBwcHBwcHBw=="),
+        ] {
+            assert_eq!(serde_json::to_value(of(cipher, bytes).unwrap()).unwrap(), stored);
+            let read: Material = serde_json::from_value(stored.into()).unwrap();
+            assert_eq!((read.cipher, read.size()), (cipher, bytes));
+        }
+        for (cipher, bytes) in [(Cipher::Aes, 15), (Cipher::Aes, 0), (Cipher::Sm4, 24), (Cipher::Sm4, 32)] {
+            assert!(of(cipher, bytes).is_none() && Material::generate_for(cipher, bytes).is_err());
+        }
+        for damaged in ["SM4:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH", "SM4:", "sm4:BwcHBwcHBwcHBwcHBwcHBw==", "BwcH", "?"] {
+            assert!(serde_json::from_value::<Material>(damaged.into()).is_err(), "{damaged}");
         }
     }
 
