@@ -54,6 +54,7 @@ pub struct PrivateKey {
 }
 
 /// The secret halves; each type wipes itself when it is dropped.
+#[expect(clippy::large_enum_variant, reason = "it is always behind an Arc of its own")]
 enum Half {
     Rsa(::rsa::PrivateKey),
     P256(p256::SecretKey),

@@ -26,6 +26,7 @@ pub fn public_key(der: &[u8]) -> Result<PublicKey, PairError> {
     PublicKey::from_public_key_der(der).map_err(|_| PairError::WrongPublicKey)
 }
 
+/// Encrypts; the ciphertext is DER.
 pub fn encrypt(key: PublicKey, plaintext: &[u8]) -> Result<Vec<u8>, PairError> {
     EncryptingKey::new(key).encrypt_der(&mut SysRng, plaintext).map_err(|_| PairError::Failed)
 }
@@ -34,20 +35,22 @@ pub fn encrypt(key: PublicKey, plaintext: &[u8]) -> Result<Vec<u8>, PairError> {
 /// limits (97 bytes between plaintext and ciphertext) are its own.
 pub fn decrypt(key: &SecretKey, ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let key = DecryptingKey::new(key.clone());
-    let plaintext = match ciphertext.first()? {
-        &SEQUENCE => key.decrypt_der(ciphertext),
-        &POINT => key.decrypt(ciphertext),
+    let plaintext = match *ciphertext.first()? {
+        SEQUENCE => key.decrypt_der(ciphertext),
+        POINT => key.decrypt(ciphertext),
         _ => return None,
     };
     plaintext.ok().map(Zeroizing::new)
 }
 
+/// Signs; the signature is DER.
 pub fn sign(key: &SecretKey, digest: &[u8; DIGEST_BYTES]) -> Result<Vec<u8>, PairError> {
     let key = SigningKey::new(NO_ID, key).map_err(|_| PairError::Failed)?;
     let signature: Option<Signature> = (0..TRIES).find_map(|_| key.sign_prehash_with_rng(&mut SysRng, digest).ok());
     signature.map(|signature| signature.to_der().as_bytes().to_vec()).ok_or(PairError::Failed)
 }
 
+/// Whether this is a signature in DER over the digest.
 pub fn verify(key: &SecretKey, digest: &[u8; DIGEST_BYTES], signature: &[u8]) -> bool {
     let Ok(signature) = Signature::from_der(signature) else { return false };
     let key = VerifyingKey::new(NO_ID, key.public_key());
