@@ -61,19 +61,11 @@ pub struct Material {
 }
 
 impl Material {
-    /// New material of so many bytes, for AES.
-    ///
-    /// # Errors
-    /// There is no randomness.
-    pub fn generate(bytes: usize) -> Result<Self, CipherError> {
-        Self::generate_for(Cipher::Aes, bytes)
-    }
-
     /// New material of so many bytes, for that cipher.
     ///
     /// # Errors
     /// There is no randomness, or the cipher does not take so many bytes.
-    pub fn generate_for(cipher: Cipher, bytes: usize) -> Result<Self, CipherError> {
+    pub fn generate(cipher: Cipher, bytes: usize) -> Result<Self, CipherError> {
         Self::from_bytes(cipher, random_bytes(bytes)?).ok_or(CipherError::Refused)
     }
 
@@ -192,7 +184,8 @@ mod tests {
     #[test]
     fn what_is_sealed_opens_with_the_same_material_and_associated_data_only() {
         for bytes in [16, 24, 32] {
-            let (material, other) = (Material::generate(bytes).unwrap(), Material::generate(bytes).unwrap());
+            let (material, other) =
+                (Material::generate(Cipher::Aes, bytes).unwrap(), Material::generate(Cipher::Aes, bytes).unwrap());
             let sealed = material.seal(b"context", b"plain").unwrap();
             assert_eq!(sealed.len(), 1 + 12 + 5 + 16);
             assert_eq!(material.open(b"context", &sealed).unwrap().as_slice(), b"plain");
@@ -240,7 +233,7 @@ mod tests {
             assert_eq!((read.cipher, read.size()), (cipher, bytes));
         }
         for (cipher, bytes) in [(Cipher::Aes, 15), (Cipher::Aes, 0), (Cipher::Sm4, 24), (Cipher::Sm4, 32)] {
-            assert!(of(cipher, bytes).is_none() && Material::generate_for(cipher, bytes).is_err());
+            assert!(of(cipher, bytes).is_none() && Material::generate(cipher, bytes).is_err());
         }
         for damaged in ["SM4:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH", "SM4:", "sm4:BwcHBwcHBwcHBwcHBwcHBw==", "BwcH", "?"] {
             assert!(serde_json::from_value::<Material>(damaged.into()).is_err(), "{damaged}");
@@ -249,7 +242,7 @@ mod tests {
 
     #[test]
     fn no_damaged_seal_opens() {
-        let material = Material::generate(32).unwrap();
+        let material = Material::generate(Cipher::Aes, 32).unwrap();
         let sealed = material.seal(b"", b"plain").unwrap();
         for index in 0..sealed.len() {
             let mut damaged = sealed.clone();

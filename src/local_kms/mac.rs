@@ -1,8 +1,13 @@
 //! HMAC: made and verified with a key's bytes. Source: GenerateMac, "Algorithm".
 
+use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 use sm3::Sm3;
+use zeroize::Zeroizing;
+
+use super::cipher::{CipherError, random_bytes};
 
 /// How a code is made: HMAC with one of the hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,55 @@ fn verify<M: Mac + KeyInit>(key: &[u8], message: &[u8], code: &[u8]) -> bool {
 #[expect(clippy::expect_used, reason = "HMAC is defined for keys of any length")]
 fn of_message<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> M {
     <M as KeyInit>::new_from_slice(key).expect("an HMAC takes a key of any length").chain_update(message)
+}
+
+/// A key for one algorithm. Does not print.
+#[derive(Clone)]
+pub struct MacKey {
+    algorithm: MacAlgorithm,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl MacKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn generate(algorithm: MacAlgorithm) -> Result<Self, CipherError> {
+        Ok(Self { algorithm, bytes: random_bytes(algorithm.bytes())? })
+    }
+
+    /// The code of a message.
+    pub fn make(&self, message: &[u8]) -> Vec<u8> {
+        self.algorithm.make(&self.bytes, message)
+    }
+
+    /// Whether this is the whole code of the message.
+    pub fn verify(&self, message: &[u8], code: &[u8]) -> bool {
+        self.algorithm.verify(&self.bytes, message, code)
+    }
+}
+
+impl Serialize for MacKey {
+    /// `ALGORITHM:BASE64`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = Zeroizing::new(BASE64.encode(&self.bytes));
+        serializer.serialize_str(&Zeroizing::new([self.algorithm.as_str(), ":", &text].concat()))
+    }
+}
+
+impl<'de> Deserialize<'de> for MacKey {
+    /// Says nothing about what it found: it may be a key all the same.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let parse = || {
+            let (name, bytes) = text.split_once(':')?;
+            let algorithm = MacAlgorithm::parse(name)?;
+            let bytes = BASE64.decode(bytes.as_bytes()).map(Zeroizing::new).ok()?;
+            (bytes.len() == algorithm.bytes()).then_some(Self { algorithm, bytes })
+        };
+        parse().ok_or_else(|| de::Error::custom("a key for message authentication codes is damaged"))
+    }
 }
 
 #[cfg(test)]

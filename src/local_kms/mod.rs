@@ -4,16 +4,11 @@
 //! state is one immutable value, so readers never wait; a writer keeps its records on the disk before its change comes
 //! into force, so what was answered survives the process. Key material and plaintexts never reach a log.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the operations that use asymmetric keys come with their integration")
-)]
 mod asymmetric;
 mod cipher;
 mod execution;
 mod functions;
 mod key;
-#[cfg_attr(not(test), expect(dead_code, reason = "GenerateMac and VerifyMac come with their integration"))]
 mod mac;
 mod moment;
 mod parameters;
@@ -36,11 +31,11 @@ pub use session_key::{begin as begin_session, existing as existing_session_key};
 pub use storage::{CommitError, OpenError};
 
 use crate::authz::{Permit, ResourceIndex};
-use crate::kms::{Call, ErrorCode, KmsError};
+use crate::kms::{Call, Effect, ErrorCode, KmsError};
 use crate::settings::Kms;
 use crate::store::Store;
 use execution::{Execution, internal_failure};
-use key::{KeySpec, KeyVersion, VERSIONS_MAX};
+use key::{KeySpec, KeyVersion};
 use moment::Moment;
 use state::{Draft, Due, Record, State};
 use storage::Storage;
@@ -116,7 +111,14 @@ impl LocalKms {
         }
     }
 
-    /// Does what should have happened by itself until `now`: deletions and rotations. Blocks when there is anything.
+    /// Whether executing this blocks, for the disk or for a long computation.
+    pub fn blocks(permit: &Permit) -> bool {
+        let call = &permit.request().call;
+        call.effect() == Effect::Write || matches!(call, Call::Known(operation) if SLOW.contains(&operation.name))
+    }
+
+    /// Does what should have happened by itself until `now`: deletions, rotations, the end of imported material. Blocks
+    /// when there is anything.
     ///
     /// # Errors
     /// It cannot be kept on the disk.
@@ -176,6 +178,9 @@ impl LocalKms {
     }
 }
 
+/// The operations that change nothing and compute for a millisecond or more: those with the private half of an RSA key.
+const SLOW: &[&str] = &["AsymmetricDecrypt", "AsymmetricSign", "GetParametersForImport", "ReEncrypt"];
+
 /// The operations that can be tried without being executed (`DryRun`). None of them changes anything.
 const TRIALS: &[&str] = &[
     "Encrypt",
@@ -196,22 +201,23 @@ const TRIALS: &[&str] = &[
 
 /// A key goes with its aliases. What was encrypted with it is lost, as its owner was told.
 fn happen(draft: &mut Draft, due: &Due, now: Moment) -> Result<(), KmsError> {
-    match due {
-        Due::Secret(account, name) => draft.put(Record::NoSecret(account.clone(), name.clone())),
-        Due::Key(account, id) => {
-            let owned = draft.state().account(account);
-            let Some(key) = owned.keys.get(id) else { return Ok(()) };
-            if key.deletion.is_none_or(|deletion| deletion > now) {
-                let rotated = if key.versions().count() < VERSIONS_MAX { key.rotated(now)? } else { key.resting() };
-                draft.put(Record::Key(account.clone(), id.clone(), Arc::new(rotated)));
-                return Ok(());
-            }
-            for (alias, _) in owned.aliases.iter().filter(|(_, key)| *key == id) {
-                draft.put(Record::NoAlias(account.clone(), alias.clone()));
-            }
-            draft.put(Record::NoKey(account.clone(), id.clone()));
+    let (account, id) = match due {
+        Due::Key(account, id) => (account, id),
+        Due::Secret(account, name) => {
+            draft.put(Record::NoSecret(account.clone(), name.clone()));
+            return Ok(());
         }
+    };
+    let owned = draft.state().account(account);
+    let Some(key) = owned.keys.get(id) else { return Ok(()) };
+    if let Some(key) = key.after(now)? {
+        draft.put(Record::Key(account.clone(), id.clone(), Arc::new(key)));
+        return Ok(());
     }
+    for (alias, _) in owned.aliases.iter().filter(|(_, key)| *key == id) {
+        draft.put(Record::NoAlias(account.clone(), alias.clone()));
+    }
+    draft.put(Record::NoKey(account.clone(), id.clone()));
     Ok(())
 }
 

@@ -5,6 +5,9 @@
 
 use std::ops::RangeInclusive;
 
+use data_encoding::BASE64;
+use zeroize::Zeroizing;
+
 use crate::authz::parse_policy;
 use crate::kms::{self, ErrorCode, KmsError, Params};
 use crate::policy::Kind;
@@ -60,6 +63,27 @@ pub fn number(params: &Params, name: &str, range: RangeInclusive<usize>) -> Resu
     let (least, most) = (range.start(), range.end());
     let refusal = || KmsError::invalid_parameter_because(name, format!("it is a whole number from {least} to {most}"));
     number.map(Some).ok_or_else(refusal)
+}
+
+/// The bytes at `name`, which is Base64; at most `max` of them.
+///
+/// # Errors
+/// They are missing, not Base64, or too many.
+pub fn bytes(params: &Params, name: &str, max: usize) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+    let wrong = |_| KmsError::invalid_parameter_because(name, "it is not Base64");
+    let bytes = BASE64.decode(params.require(name)?.as_bytes()).map(Zeroizing::new).map_err(wrong)?;
+    if bytes.len() > max {
+        return Err(KmsError::invalid_parameter_because(name, format!("it has more than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// What `parse` knows as the name at `name`.
+///
+/// # Errors
+/// It is missing, or unknown; `known` says what there is.
+pub fn named<T>(params: &Params, name: &str, parse: impl Fn(&str) -> Option<T>, known: &str) -> Result<T, KmsError> {
+    parse(params.require(name)?).ok_or_else(|| KmsError::invalid_parameter_because(name, format!("it is {known}")))
 }
 
 /// A time between two events in seconds: `30d`, `720h`, `43200m`, `2592000s` or `2592000`.

@@ -53,6 +53,8 @@ fn plant_key(draft: &mut Draft, seed: &SeedKey, owner: &str, now: Moment) -> Res
     if !existing.keys.contains_key(&seed.id) {
         let key = Key {
             spec: seed.spec,
+            usage: seed.spec.usages().first().copied().unwrap_or_default(),
+            import: None,
             state: KeyState::Enabled,
             description: seed.description.clone(),
             instance: seed.instance.clone(),
@@ -154,7 +156,7 @@ impl Reader {
     fn key(&mut self, id: &str, section: &Section<'_>) -> Option<SeedKey> {
         let description = section.string("description").unwrap_or_default().to_owned();
         let instance = instance(section);
-        let spec = section.string("spec").map_or(Ok(KeySpec::Aes256), |name| KeySpec::parse(name, instance.is_some()));
+        let spec = section.string("spec").map_or(Ok(KeySpec::Aes256), |name| KeySpec::of_new(name, instance.is_some()));
         let spec = spec.map_err(|error| section.report_at("spec", format!("cannot be: {error}"))).ok();
         let aliases = self.aliases(id, section);
         section.finish();
@@ -263,7 +265,7 @@ instance = 'i1'
 spec = 'Aliyun_AES_128'
 aliases = ['orders', 'alias/acs/x', 'alias/a']
 [keys.k2]
-spec = 'RSA_2048'
+spec = 'RSA_1024'
 aliases = ['alias/a']
 owner = 'me'
 [secrets.'a b']
@@ -285,7 +287,7 @@ data = 'x'
             "4:8: `keys.k1.spec` cannot be: keys of the spec Aliyun_AES_128 are in a KMS instance only",
             "5:12: `orders` is no alias; an alias is alias/ and letters, digits, : / _ -, and does not start with alias/acs",
             "5:22: `alias/acs/x` is no alias; an alias is alias/ and letters, digits, : / _ -, and does not start with alias/acs",
-            "7:8: `keys.k2.spec` cannot be: the embedded KMS has no keys of the spec RSA_2048; it has Aliyun_AES_256, Aliyun_AES_192 and Aliyun_AES_128",
+            "7:8: `keys.k2.spec` cannot be: there is no such key spec; there are Aliyun_AES_256, Aliyun_AES_192, Aliyun_AES_128, Aliyun_SM4, RSA_2048, RSA_3072, RSA_4096, EC_P256, EC_P256K, EC_SM2, HMAC_SHA_224, HMAC_SHA_256, HMAC_SHA_384, HMAC_SHA_512 and HMAC_SM3",
             "8:12: `alias/a` is an alias of `k1` already",
             "9:1: unknown entry `keys.k2.owner`; known here: description, instance, spec, aliases",
             "10:10: `secrets.a b.data` is missing: what is secret",

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
 use crate::authn::ReplayMemory;
 use crate::authz::{Judgement, Permit, Trail, authorize};
-use crate::kms::{Answer, Effect, ErrorCode, Format, KmsError, Origin, RawRequest};
+use crate::kms::{Answer, ErrorCode, Format, KmsError, Origin, RawRequest};
 use crate::listen::{Allowance, Connection, Peer};
 use crate::local_kms::LocalKms;
 use crate::settings::{Limits, Settings};
@@ -211,13 +211,13 @@ impl Api {
         }
     }
 
-    /// Has a permitted request executed. What changes something waits for the disk, on a thread that may.
+    /// Has a permitted request executed; what blocks, on a thread that may.
     async fn execute(
         &self,
         permit: Permit,
         now: Timestamp,
     ) -> Result<serde_json::Map<String, serde_json::Value>, KmsError> {
-        if permit.request().call.effect() == Effect::Read {
+        if !LocalKms::blocks(&permit) {
             return self.kms.execute(&permit, now);
         }
         let kms = self.kms.clone();

@@ -47,11 +47,6 @@ impl PairSpec {
         ENCRYPTION.iter().any(|(algorithm, _)| algorithm.serves(self))
     }
 
-    /// Whether keys of this spec can sign and verify: all of them can.
-    pub fn signs(self) -> bool {
-        SIGNATURE.iter().any(|(algorithm, _)| algorithm.serves(self))
-    }
-
     /// How many bytes an RSA modulus of this spec has; `None` for curves.
     pub(super) fn modulus_bytes(self) -> Option<usize> {
         match self {
@@ -136,11 +131,6 @@ impl SignatureAlgorithm {
     /// The algorithm of that name.
     pub fn parse(name: &str) -> Option<Self> {
         with_name(SIGNATURE, name)
-    }
-
-    /// Its name on the wire.
-    pub fn as_str(self) -> &'static str {
-        name_of(SIGNATURE, self)
     }
 
     /// Whether keys of that spec sign with it.

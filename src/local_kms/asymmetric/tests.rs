@@ -51,14 +51,12 @@ fn algorithms_serve_the_documented_specs_with_the_documented_limits() {
         let limits = ENCRYPTION.map(|algorithm| algorithm.plaintext_bytes(spec).map(|bytes| *bytes.end()));
         assert_eq!(limits, [oaep_sha256, oaep_sha1, sm2], "{name}");
         assert_eq!(spec.encrypts(), limits.iter().any(Option::is_some), "{name}");
-        assert!(spec.signs(), "{name}");
     }
     let rsa = &SPECS[..3];
     for (name, specs) in
         [("RSA_PSS_SHA_256", rsa), ("RSA_PKCS1_SHA_256", rsa), ("ECDSA_SHA_256", &SPECS[3..5]), ("SM2DSA", &SPECS[5..])]
     {
         let algorithm = SignatureAlgorithm::parse(name).unwrap();
-        assert_eq!(algorithm.as_str(), name);
         assert!(SPECS.iter().all(|spec| algorithm.serves(*spec) == specs.contains(spec)), "{name}");
     }
     for (name, specs) in

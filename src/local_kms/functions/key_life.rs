@@ -64,9 +64,9 @@ pub fn schedule_key_deletion(execution: &Execution<'_>) -> Result<Members, KmsEr
     })
 }
 
-/// `CancelKeyDeletion`: the key is enabled again.
+/// `CancelKeyDeletion`: the key is enabled again, or waits for its material again.
 pub fn cancel_key_deletion(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    change_key(execution, Purpose::Cancel, |key| Ok(Key { state: KeyState::Enabled, deletion: None, ..key.clone() }))
+    change_key(execution, Purpose::Cancel, |key| Ok(key.kept()))
 }
 
 /// `SetDeletionProtection`.

@@ -16,21 +16,32 @@ use super::{Members, list, members};
 /// The shortest and the longest time between two rotations, in days (UpdateRotationPolicy, "RotationInterval").
 pub const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 7..=730;
 
-/// `CreateKeyVersion`: the new version encrypts from now on.
+/// `CreateKeyVersion`: the new version of a symmetric key encrypts from now on.
 pub fn create_key_version(execution: &Execution<'_>) -> Result<Members, KmsError> {
     execution.refuse_alias()?;
     let name = execution.key(0)?;
+    // Before anybody has to wait for this change: a new RSA key takes its time.
+    let spec = growing(execution.kms.state().key(name)?)?.spec;
+    let version = KeyVersion::generate(spec, execution.now)?;
     execution.kms.write(|draft| {
-        let key = draft.state().key(name)?.usable()?;
-        if key.versions().count() >= VERSIONS_MAX {
-            let why = format!("a key has at most {VERSIONS_MAX} versions");
-            return Err(KmsError::because(ErrorCode::RejectedLimitExceeded, why));
-        }
-        let key = key.rotated(execution.now)?;
+        let key = growing(draft.state().key(name)?)?.with_version(version, execution.now);
         let answer = members([("KeyVersion", entry(name, &key.primary))]);
         draft.put(Record::Key(name.account.clone(), name.name.clone(), key.into()));
         Ok(answer)
     })
+}
+
+/// The key, if it can have another version now.
+fn growing(key: &Key) -> Result<&Key, KmsError> {
+    key.fit_for(Purpose::Cryptography)?;
+    if key.import.is_some() {
+        return Err(ErrorCode::UnsupportedOrigin.into());
+    }
+    if key.versions().count() >= VERSIONS_MAX {
+        let why = format!("a key has at most {VERSIONS_MAX} versions");
+        return Err(KmsError::because(ErrorCode::RejectedLimitExceeded, why));
+    }
+    Ok(key)
 }
 
 fn entry(name: &Owned<KeyId>, version: &KeyVersion) -> Value {

@@ -9,7 +9,7 @@ use crate::policy::Kind;
 
 use super::super::cipher::{CipherError, random_name};
 use super::super::execution::{Execution, internal_failure};
-use super::super::key::{Key, KeySpec, KeyState, KeyVersion, Protection, SpecError};
+use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, Protection, Usage};
 use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::state::Record;
 use super::key_versions;
@@ -22,11 +22,11 @@ pub const DESCRIPTION_CHARS_MAX: usize = 8_192;
 /// The shortest and the longest time between two rotations of a new key, in days (CreateKey, "RotationInterval").
 const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 7..=365;
 
-/// The one usage of symmetric keys.
-const USAGE: &str = "ENCRYPT/DECRYPT";
-
-/// The one origin of keys that are made here.
+/// The origin of keys whose material is made here.
 const ORIGIN: &str = "Aliyun_KMS";
+
+/// The origin of keys whose material is imported.
+const EXTERNAL: &str = "EXTERNAL";
 
 /// `CreateKey`: a key of the caller's account.
 pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
@@ -45,15 +45,22 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
 }
 
 fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
-    let params = execution.params();
+    let (params, now) = (execution.params(), execution.now);
     let instance = parameters::instance(params)?;
     let spec = spec(params.given("KeySpec"), instance.is_some())?;
-    check_usage_and_origin(params)?;
+    let usage = Usage::parse(params.given("KeyUsage"), spec)
+        .map_err(|why| KmsError::invalid_parameter_because("KeyUsage", why))?;
+    let import = import(params, spec)?;
     let rotation = key_versions::rotation(execution, ROTATION_DAYS)?;
+    if rotation.is_some() && (spec.symmetric().is_none() || import.is_some()) {
+        let why = "only symmetric keys rotate, and only if their material is made here";
+        return Err(KmsError::invalid_parameter_because("EnableAutomaticRotation", why));
+    }
     let protection = protection(params)?;
     Ok(Key {
         spec,
-        state: KeyState::Enabled,
+        usage,
+        state: if import.is_some() { KeyState::PendingImport } else { KeyState::Enabled },
         deletion: None,
         protected: None,
         rotation,
@@ -62,32 +69,26 @@ fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
         protection: if instance.is_some() { Protection::Software } else { protection },
         instance,
         creator: execution.account().to_owned(),
-        created: execution.now,
+        created: now,
         tags: parameters::tags(params)?,
-        primary: KeyVersion::generate(spec, execution.now)?,
+        primary: if import.is_some() { KeyVersion::awaiting(now) } else { KeyVersion::generate(spec, now)? },
         earlier: Vec::new(),
+        import,
     })
 }
 
 fn spec(name: Option<&str>, in_instance: bool) -> Result<KeySpec, KmsError> {
     let Some(name) = name else { return Ok(KeySpec::Aes256) };
-    KeySpec::parse(name, in_instance).map_err(|error| match error {
-        SpecError::NotServed(_) => {
-            let message = format!("This action is not supported: {error}.");
-            KmsError::new(ErrorCode::UnsupportedOperation, message)
-        }
-        SpecError::Unknown | SpecError::NeedsInstance(_) => KmsError::invalid_parameter_because("KeySpec", error),
-    })
+    KeySpec::of_new(name, in_instance).map_err(|error| KmsError::invalid_parameter_because("KeySpec", error))
 }
 
-fn check_usage_and_origin(params: &Params) -> Result<(), KmsError> {
-    if params.given("KeyUsage").is_some_and(|usage| usage != USAGE) {
-        return Err(KmsError::invalid_parameter_because("KeyUsage", format!("keys of this spec are for {USAGE}")));
-    }
+/// `Origin`: whether the material is to be imported. That of asymmetric keys cannot be.
+fn import(params: &Params, spec: KeySpec) -> Result<Option<Import>, KmsError> {
     match params.given("Origin") {
-        None | Some(ORIGIN) => Ok(()),
-        Some("EXTERNAL") => Err(ErrorCode::UnsupportedOrigin.into()),
-        Some(_) => Err(KmsError::invalid_parameter("Origin")),
+        None | Some(ORIGIN) => Ok(None),
+        Some(EXTERNAL) if spec.symmetric().is_some() => Ok(Some(Import::default())),
+        Some(EXTERNAL) => Err(ErrorCode::UnsupportedOrigin.into()),
+        Some(_) => Err(KmsError::invalid_parameter_because("Origin", format!("it is {ORIGIN} or {EXTERNAL}"))),
     }
 }
 
@@ -134,6 +135,7 @@ pub fn describe_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
 fn metadata(address: Address<'_>, id: &KeyId, key: &Key, delete_date: Option<&str>) -> Members {
     let text = |text: &str| Some(Value::from(text));
     let deletion = key.deletion.map(|moment| moment.to_string());
+    let expires = key.import.as_ref().and_then(|import| import.expires).map(|moment| moment.to_string());
     // It goes on when the key is enabled again.
     let rotates = if key.state == KeyState::Enabled { "Enabled" } else { "Suspended" };
     let rotation = key.rotation.as_ref();
@@ -148,11 +150,11 @@ fn metadata(address: Address<'_>, id: &KeyId, key: &Key, delete_date: Option<&st
         ("KeyId", text(id.as_str())),
         ("KeySpec", text(key.spec.as_str())),
         ("KeyState", text(&key.state.to_string())),
-        ("KeyUsage", text(USAGE)),
+        ("KeyUsage", text(key.usage.as_str())),
         ("LastRotationDate", text(&key.primary.created.to_string())),
-        ("MaterialExpireTime", text("")),
+        ("MaterialExpireTime", text(&expires.unwrap_or_default())),
         ("NextRotationDate", rotation.and_then(|it| text(&it.next.to_string()))),
-        ("Origin", text(ORIGIN)),
+        ("Origin", text(key.import.as_ref().map_or(ORIGIN, |_| EXTERNAL))),
         ("PrimaryKeyVersion", text(&key.primary.id)),
         ("ProtectionLevel", text(key.protection.as_str())),
         ("RotationInterval", rotation.and_then(|it| text(&format!("{}s", it.interval)))),
@@ -166,7 +168,7 @@ const FILTERS: FilterTable<Key> = &[
     ("TagValue", |key, value| key.tags.iter().any(|tag| tag.value == value)),
     ("Creator", |key, value| key.creator == value),
     ("KeySpec", |key, value| key.spec.as_str() == value),
-    ("KeyUsage", |_, value| value == USAGE),
+    ("KeyUsage", |key, value| key.usage.as_str() == value),
     ("ProtectionLevel", |key, value| key.protection.as_str() == value),
     ("CreatorType", |_, value| value == "User"),
     ("DKMSInstanceId", |key, value| key.instance.as_deref() == Some(value)),

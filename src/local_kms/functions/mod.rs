@@ -4,10 +4,14 @@
 //! the operation's page documents them. It never asks whether the request is allowed.
 
 mod aliases;
+mod asymmetric;
 mod cryptography;
+mod data_keys;
+mod import;
 mod key_life;
 mod key_versions;
 mod keys;
+mod macs;
 mod policies;
 mod regions;
 mod secret_life;
@@ -41,6 +45,9 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("ScheduleKeyDeletion", key_life::schedule_key_deletion),
     ("CancelKeyDeletion", key_life::cancel_key_deletion),
     ("SetDeletionProtection", key_life::set_deletion_protection),
+    ("GetParametersForImport", import::get_parameters_for_import),
+    ("ImportKeyMaterial", import::import_key_material),
+    ("DeleteKeyMaterial", import::delete_key_material),
     ("CreateKeyVersion", key_versions::create_key_version),
     ("DescribeKeyVersion", key_versions::describe_key_version),
     ("ListKeyVersions", key_versions::list_key_versions),
@@ -48,8 +55,17 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("Encrypt", cryptography::encrypt),
     ("Decrypt", cryptography::decrypt),
     ("ReEncrypt", cryptography::re_encrypt),
-    ("GenerateDataKey", cryptography::generate_data_key),
-    ("GenerateDataKeyWithoutPlaintext", cryptography::generate_data_key_without_plaintext),
+    ("GenerateDataKey", data_keys::generate_data_key),
+    ("GenerateDataKeyWithoutPlaintext", data_keys::generate_data_key_without_plaintext),
+    ("GenerateAndExportDataKey", data_keys::generate_and_export_data_key),
+    ("ExportDataKey", data_keys::export_data_key),
+    ("AsymmetricEncrypt", asymmetric::asymmetric_encrypt),
+    ("AsymmetricDecrypt", asymmetric::asymmetric_decrypt),
+    ("AsymmetricSign", asymmetric::asymmetric_sign),
+    ("AsymmetricVerify", asymmetric::asymmetric_verify),
+    ("GetPublicKey", asymmetric::get_public_key),
+    ("GenerateMac", macs::generate_mac),
+    ("VerifyMac", macs::verify_mac),
     ("CreateAlias", aliases::create_alias),
     ("UpdateAlias", aliases::update_alias),
     ("DeleteAlias", aliases::delete_alias),

@@ -53,7 +53,7 @@ impl<'a> Judged<'a> {
         let owned =
             |key: &KeyId| Owned { region: name.region.clone(), account: name.account.clone(), name: key.clone() };
         let key = secret.key.as_ref().map(|key| state.key(&owned(key)).cloned()).transpose()?;
-        key.as_ref().map(|key| key.usable()).transpose()?;
+        key.as_ref().map(|key| key.sealing()).transpose()?;
         Ok(Self { name, secret, key })
     }
 

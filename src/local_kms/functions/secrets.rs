@@ -8,7 +8,7 @@ use crate::kms::{ErrorCode, KeyId, KmsError, Params, Resource, SecretName, Secre
 use crate::policy::Kind;
 
 use super::super::execution::Execution;
-use super::super::key::Key;
+use super::super::key::{Key, Purpose};
 use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::secret::{self, CURRENT, RESERVED_NAME_PREFIX, Secret, TYPE};
 use super::super::secret_value::SecretValue;
@@ -103,7 +103,11 @@ fn encryption_key<'a>(execution: &Execution<'a>, state: &'a State) -> Result<Opt
         return Ok(None);
     }
     let name = execution.key(1)?;
-    let key = state.key(name)?.usable()?;
+    let key = state.key(name)?;
+    key.fit_for(Purpose::Cryptography)?;
+    if key.spec.symmetric().is_none() {
+        return Err(KmsError::invalid_parameter_because("EncryptionKeyId", "a secret is encrypted by a symmetric key"));
+    }
     if name.account != execution.account() {
         let why = "a secret is encrypted by a key of its own account";
         return Err(KmsError::invalid_parameter_because("EncryptionKeyId", why));

@@ -82,18 +82,18 @@ fn what_cannot_be_made_is_explained() {
     let long = "x".repeat(8_193);
     let invalid =
         |name: &str, why: &str| format!("400 InvalidParameter: The specified parameter \"{name}\" is not valid{why}.");
-    let unsupported = |why: &str| format!("400 UnsupportedOperation: This action is not supported: {why}.");
-    let rsa = unsupported(
-        "the embedded KMS has no keys of the spec RSA_2048; it has Aliyun_AES_256, Aliyun_AES_192 and Aliyun_AES_128",
-    );
     check_refusals(
         &house,
         &[
-            ("CreateKey", &[("KeySpec", "RSA_2048")], &rsa),
             (
                 "CreateKey",
                 &[("KeySpec", "AES")],
-                &invalid("KeySpec", ": there is no such key spec; the default is Aliyun_AES_256"),
+                &invalid(
+                    "KeySpec",
+                    ": there is no such key spec; there are Aliyun_AES_256, Aliyun_AES_192, Aliyun_AES_128, Aliyun_SM4, \
+                     RSA_2048, RSA_3072, RSA_4096, EC_P256, EC_P256K, EC_SM2, HMAC_SHA_224, HMAC_SHA_256, HMAC_SHA_384, \
+                     HMAC_SHA_512 and HMAC_SM3",
+                ),
             ),
             (
                 "CreateKey",
@@ -107,10 +107,18 @@ fn what_cannot_be_made_is_explained() {
             ),
             (
                 "CreateKey",
-                &[("Origin", "EXTERNAL")],
+                &[("Origin", "EXTERNAL"), ("KeySpec", "EC_P256")],
                 "400 Unsupported.Origin: This key origin is not valid for this api.",
             ),
-            ("CreateKey", &[("Origin", "aliyun_kms")], &invalid("Origin", "")),
+            ("CreateKey", &[("Origin", "aliyun_kms")], &invalid("Origin", ": it is Aliyun_KMS or EXTERNAL")),
+            (
+                "CreateKey",
+                &[("KeySpec", "RSA_2048"), ("EnableAutomaticRotation", "true"), ("RotationInterval", "30d")],
+                &invalid(
+                    "EnableAutomaticRotation",
+                    ": only symmetric keys rotate, and only if their material is made here",
+                ),
+            ),
             ("CreateKey", &[("ProtectionLevel", "Software")], &invalid("ProtectionLevel", ": it is SOFTWARE or HSM")),
             (
                 "CreateKey",

@@ -1,10 +1,14 @@
 //! The embedded KMS as its callers see it.
 
 mod aliases;
+mod asymmetric;
 mod cryptography;
+mod data_keys;
 mod durability;
+mod import;
 mod key_life;
 mod keys;
+mod macs;
 mod policies;
 mod secret_life;
 mod secrets;

@@ -103,6 +103,12 @@ impl House {
         text(&self.ok("CreateKey", &[("DKMSInstanceId", INSTANCE)]), "/KeyMetadata/KeyId")
     }
 
+    /// The id of a new key of Alice's, and of its version.
+    pub fn new_key(&self, given: Given<'_>) -> (String, String) {
+        let created = self.ok("CreateKey", given);
+        (text(&created, "/KeyMetadata/KeyId"), text(&created, "/KeyMetadata/PrimaryKeyVersion"))
+    }
+
     /// The ciphertext of a plaintext in Base64.
     pub fn encrypted(&self, key: &str, plaintext: &str) -> String {
         text(&self.ok("Encrypt", &[("KeyId", key), ("Plaintext", plaintext)]), "/CiphertextBlob")

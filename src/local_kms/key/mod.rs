@@ -1,0 +1,328 @@
+//! Keys: what is known of one, and its versions, which seal and open.
+//!
+//! Immutable values; a change makes a new one. They know nothing of requests or of where they are kept, and none of
+//! them prints.
+
+mod spec;
+mod version;
+
+use std::fmt;
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::kms::{ErrorCode, KmsError};
+
+pub use spec::{KeySpec, Usage};
+pub use version::KeyVersion;
+
+use super::cipher::CipherError;
+use super::moment::Moment;
+
+/// Most versions of a key (CreateKeyVersion).
+pub const VERSIONS_MAX: usize = 50;
+
+/// A key.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// What kind of key it is.
+    pub spec: KeySpec,
+    /// What it is for.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Only if its material comes from outside: what is known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Import>,
+    /// When it will be deleted; only if its state is [`KeyState::PendingDeletion`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Moment>,
+    /// Why it must not be deleted, if its owner protects it; the reason may be empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<String>,
+    /// How it gets new versions by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+    /// Whether it may be used.
+    pub state: KeyState,
+    /// What its owner says about it.
+    pub description: String,
+    /// The KMS instance that it is in, if any.
+    pub instance: Option<String>,
+    /// Where its material is said to be kept.
+    pub protection: Protection,
+    /// The account that created it.
+    pub creator: String,
+    /// When it was created.
+    pub created: Moment,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// The version that encrypts.
+    pub primary: KeyVersion,
+    /// Versions that encrypted earlier, and still decrypt.
+    pub earlier: Vec<KeyVersion>,
+}
+
+impl Key {
+    /// All versions, the one that encrypts first.
+    pub fn versions(&self) -> impl Iterator<Item = &KeyVersion> {
+        std::iter::once(&self.primary).chain(&self.earlier)
+    }
+
+    /// The version with this id.
+    pub fn version(&self, id: &str) -> Option<&KeyVersion> {
+        self.versions().find(|version| version.id == id)
+    }
+
+    /// Its primary version, if it may seal and open now: it is symmetric, and usable.
+    ///
+    /// # Errors
+    /// As [`Self::fit_for`]; 400 `UnsupportedOperation`: it is not symmetric.
+    pub fn sealing(&self) -> Result<&KeyVersion, KmsError> {
+        self.fit_for(Purpose::Cryptography)?;
+        if self.spec.symmetric().is_none() {
+            return Err(ErrorCode::UnsupportedOperation.into());
+        }
+        Ok(&self.primary)
+    }
+
+    /// Its version with this id, if it may be used for this now.
+    ///
+    /// # Errors
+    /// As [`Self::fit_for`]; 400 `Rejected.UnsupportedOperation`: it is for something else, or is symmetric; 404
+    /// `Forbidden.KeyVersionNotFound`.
+    pub fn pair(&self, usage: Usage, version: &str) -> Result<&KeyVersion, KmsError> {
+        self.fit_for(Purpose::Cryptography)?;
+        if self.usage != usage || self.spec.symmetric().is_some() {
+            return Err(ErrorCode::RejectedUnsupportedOperation.into());
+        }
+        self.version(version).ok_or_else(|| ErrorCode::KeyVersionNotFound.into())
+    }
+
+    /// The key itself, if its state lets it be used for this (KMS: "Impact of the key state on API calls").
+    ///
+    /// # Errors
+    /// 409 `Rejected.…`, the code for the key's state.
+    pub fn fit_for(&self, purpose: Purpose) -> Result<&Self, KmsError> {
+        let [enabled, disabled, pending_deletion, pending_import] = purpose.rejections();
+        let rejection = match self.state {
+            KeyState::Enabled => enabled,
+            KeyState::Disabled => disabled,
+            KeyState::PendingDeletion => pending_deletion,
+            KeyState::PendingImport => pending_import,
+        };
+        rejection.map_or(Ok(self), |code| Err(code.into()))
+    }
+
+    /// The key with a new version, which encrypts from now on; its other versions still decrypt.
+    pub fn with_version(&self, version: KeyVersion, now: Moment) -> Self {
+        let mut next = self.clone();
+        let former = std::mem::replace(&mut next.primary, version);
+        next.earlier.insert(0, former);
+        if let Some(rotation) = &mut next.rotation {
+            rotation.next = now.plus(rotation.interval);
+        }
+        next
+    }
+
+    /// The key after its rotation; without rotation, if it has as many versions as a key can have.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn rotated(&self, now: Moment) -> Result<Self, CipherError> {
+        if self.versions().count() >= VERSIONS_MAX {
+            return Ok(Self { rotation: None, ..self.clone() });
+        }
+        Ok(self.with_version(KeyVersion::generate(self.spec, now)?, now))
+    }
+
+    /// Whether it can get new versions by itself: symmetric keys can, whose material is made here.
+    pub fn rotates(&self) -> bool {
+        self.spec.symmetric().is_some() && self.import.is_none()
+    }
+
+    /// The key with material from outside, until `expires`.
+    ///
+    /// # Errors
+    /// 400 `InvalidKeyMaterial`: it is no material of its spec, or another than it had before.
+    pub fn imported(&self, material: Zeroizing<Vec<u8>>, expires: Option<Moment>) -> Result<Self, KmsError> {
+        let fingerprint =
+            BASE64.encode(&Sha256::new().chain_update(&self.primary.id).chain_update(&*material).finalize());
+        let known = self.import.as_ref().and_then(|import| import.fingerprint.as_deref());
+        let primary = self.primary.with_material(self.spec, material);
+        match primary.filter(|_| known.is_none_or(|known| known == fingerprint)) {
+            Some(primary) => {
+                let state = if self.state == KeyState::PendingImport { KeyState::Enabled } else { self.state };
+                let import = Some(Import { fingerprint: Some(fingerprint), expires });
+                Ok(Self { primary, state, import, ..self.clone() })
+            }
+            None => Err(ErrorCode::InvalidKeyMaterial.into()),
+        }
+    }
+
+    /// The key without the material that was imported.
+    pub fn without_material(&self) -> Self {
+        let waits = matches!(self.state, KeyState::Enabled | KeyState::Disabled);
+        let state = if waits { KeyState::PendingImport } else { self.state };
+        let fingerprint = self.import.as_ref().and_then(|import| import.fingerprint.clone());
+        let import = Some(Import { fingerprint, expires: None });
+        Self { state, import, primary: self.primary.without_material(), ..self.clone() }
+    }
+
+    /// The key after its deletion was called off.
+    pub fn kept(&self) -> Self {
+        let state = if self.primary.is_awaiting() { KeyState::PendingImport } else { KeyState::Enabled };
+        Self { state, deletion: None, ..self.clone() }
+    }
+
+    /// When the next thing happens to it by itself: its deletion, the end of its material, or its rotation.
+    pub fn due(&self) -> Option<Moment> {
+        let rotation = self.rotation.as_ref().filter(|_| self.state == KeyState::Enabled);
+        let expires = self.import.as_ref().and_then(|import| import.expires);
+        [self.deletion, expires, rotation.map(|rotation| rotation.next)].into_iter().flatten().min()
+    }
+
+    /// The key after what should have happened by `now`; `None` if it is deleted.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn after(&self, now: Moment) -> Result<Option<Self>, CipherError> {
+        let over = |moment: Option<Moment>| moment.is_some_and(|moment| moment <= now);
+        if over(self.deletion) {
+            return Ok(None);
+        }
+        if over(self.import.as_ref().and_then(|import| import.expires)) {
+            return Ok(Some(self.without_material()));
+        }
+        let rotation = self.rotation.as_ref().filter(|_| self.state == KeyState::Enabled);
+        if over(rotation.map(|rotation| rotation.next)) { self.rotated(now).map(Some) } else { Ok(Some(self.clone())) }
+    }
+}
+
+/// For what a key is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Encrypting, decrypting, signing; making versions, and rotating.
+    Cryptography,
+    /// Changing its description or tags, or pointing an alias elsewhere to it.
+    Update,
+    /// Enabling and disabling it.
+    Switch,
+    /// Scheduling its deletion, giving it an alias, importing its material.
+    Schedule,
+    /// Cancelling its deletion.
+    Cancel,
+}
+
+impl Purpose {
+    /// The rejections: of enabled and disabled keys, and of those that wait for their deletion or their material.
+    fn rejections(self) -> [Option<ErrorCode>; 4] {
+        use ErrorCode::{Disabled, PendingDeletion, PendingImport, StateModifiedFailed};
+        match self {
+            Self::Cryptography => [None, Some(Disabled), Some(PendingDeletion), Some(PendingImport)],
+            Self::Update => [None, None, Some(PendingDeletion), None],
+            Self::Switch => [None, None, Some(StateModifiedFailed), Some(StateModifiedFailed)],
+            Self::Schedule => [None, None, Some(StateModifiedFailed), None],
+            Self::Cancel => [Some(StateModifiedFailed), Some(StateModifiedFailed), None, Some(StateModifiedFailed)],
+        }
+    }
+}
+
+/// What is known of material that comes from outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Of the first material that was imported, a hash: no other is taken later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// When the material is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Moment>,
+}
+
+/// Automatic rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// How often, in seconds.
+    pub interval: u32,
+    /// When the next time is.
+    pub next: Moment,
+}
+
+/// What may be done with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyState {
+    /// Everything.
+    Enabled,
+    /// Nothing cryptographic.
+    Disabled,
+    /// Nothing but to look at it, and to cancel its deletion.
+    PendingDeletion,
+    /// Nothing cryptographic: its material is to be imported.
+    PendingImport,
+}
+
+impl fmt::Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Where a key's material is said to be kept. The embedded KMS keeps all of it in its own storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protection {
+    /// In software.
+    #[serde(rename = "SOFTWARE")]
+    Software,
+    /// In a hardware security module.
+    #[serde(rename = "HSM")]
+    Hsm,
+}
+
+impl Protection {
+    /// The level of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Software, Self::Hsm].into_iter().find(|level| level.as_str() == name)
+    }
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Software => "SOFTWARE",
+            Self::Hsm => "HSM",
+        }
+    }
+}
+
+/// A tag of a key or secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Whether a text is the id of a KMS instance: `kst-` and letters, digits and `-`.
+pub fn is_instance_id(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    text.len() <= 128 && text.strip_prefix("kst-").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(legal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instance_ids_have_their_prefix_and_alphabet() {
+        for (text, expected) in
+            [("kst-example01", true), ("kst-a-B-9", true), ("kst-", false), ("key-1", false), ("kst-a/b", false)]
+        {
+            assert_eq!(is_instance_id(text), expected, "{text}");
+        }
+    }
+}
