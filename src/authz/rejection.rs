@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::needs::Permission;
 use super::snapshot::Rules;
 use crate::authn::Unidentified;
-use crate::kms::{Api, ErrorCode, KmsError, KmsRequest};
+use crate::kms::{Api, Call, ErrorCode, KmsError, KmsRequest};
 use crate::policy::{Half, Identity, PolicySource, Principal, Refusal, StatementRef};
 
 /// Why a request is not executed.
@@ -62,8 +62,8 @@ impl Denial {
         permission: &Permission,
         refusal: &Refusal<'_>,
     ) -> Self {
-        let mut error = KmsError::from(no_permission(request.api));
-        if request.api == Api::Kms {
+        let mut error = KmsError::from(no_permission(request));
+        if error.code == ErrorCode::NoPermission {
             error.status = rules.no_permission_status.unwrap_or_else(|| documented_status(request.call.name()));
         }
         if rules.explain_denials {
@@ -97,8 +97,11 @@ impl Denial {
     }
 }
 
-fn no_permission(api: Api) -> ErrorCode {
-    match api {
+/// A request that asks what would happen is told so in a code of its own.
+fn no_permission(request: &KmsRequest) -> ErrorCode {
+    let has_dry_run = matches!(request.call, Call::Known(operation) if operation.has_dry_run());
+    match request.api {
+        Api::Kms if has_dry_run && request.params.given("DryRun") == Some("true") => ErrorCode::AccessDenied,
         Api::Kms => ErrorCode::NoPermission,
         Api::Sts => ErrorCode::StsNoPermission,
     }

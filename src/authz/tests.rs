@@ -301,6 +301,19 @@ fn the_status_is_the_documented_one_unless_the_operator_chose_another() {
 }
 
 #[test]
+fn a_dry_run_that_is_refused_has_a_code_of_its_own() {
+    for (operation, dry_run, expected) in [
+        ("Encrypt", "true", "400 AccessDeniedError"),
+        ("Encrypt", "false", "403 Forbidden.NoPermission"),
+        ("DisableKey", "true", "403 Forbidden.NoPermission"),
+        ("BrandNewThing", "true", "403 Forbidden.NoPermission"),
+    ] {
+        let error = House::new().denial("alice", operation, &[("KeyId", "k1"), ("DryRun", dry_run)]).error;
+        assert_eq!(format!("{} {}", error.status, error.code.as_str()), expected, "{operation} {dry_run}");
+    }
+}
+
+#[test]
 fn a_refusal_explains_itself_only_where_it_may() {
     let params = [("KeyId", "k1"), HELLO];
     let house = House::new().key("k1", &[grant("Deny", "1:user/alice", "*")]);

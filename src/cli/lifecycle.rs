@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pingora::apps::ServerApp;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use tokio::runtime::Runtime;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use super::serve::House;
 use crate::admin::{Admin, Vending};
 use crate::listen::{Connection, Door, GuestCounters, Guests};
+use crate::local_kms::LocalKms;
 use crate::proxy::{Api, Drain};
 use crate::settings::{Credentials, CredentialsDoor, Limits, Listen};
 
@@ -142,6 +144,8 @@ async fn serve(house: &House, doors: Doors) -> Result<(), String> {
     let admin = Admin::new(store, telemetry.clone(), drain.clone(), doors.admin_address, house.tls.clone());
     start_app(doors.admin, Arc::new(admin), &ending, |_| true);
 
+    tokio::spawn(keep_time(house.kms.clone()));
+
     let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
     signals.next().await;
     drain.begin();
@@ -154,6 +158,22 @@ async fn serve(house: &House, doors: Doors) -> Result<(), String> {
         () = signals.next() => tracing::warn!(running = drain.running(), "requests are cut off by a second signal"),
     }
     Ok(())
+}
+
+/// Has keys and secrets go when their time has come, also while nobody asks anything. Requests see to it themselves.
+async fn keep_time(kms: Arc<LocalKms>) {
+    let mut minutes = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        minutes.tick().await;
+        let kms = kms.clone();
+        // A failure is in the log, and the next minute tries again.
+        let _ = tokio::task::spawn_blocking(move || kms.catch_up(now())).await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is due depends on the time")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Lets clients in at a door.

@@ -297,6 +297,28 @@ impl Operation {
     pub fn find(api: Api, name: &str) -> Option<&'static Self> {
         api.operations().iter().find(|operation| operation.name == name)
     }
+
+    /// Whether a request can ask what would happen instead of having it done (the operations' pages: "DryRun"). None of
+    /// these changes anything.
+    pub fn has_dry_run(&self) -> bool {
+        const HAVE: &[&str] = &[
+            "Encrypt",
+            "Decrypt",
+            "ReEncrypt",
+            "GenerateDataKey",
+            "GenerateDataKeyWithoutPlaintext",
+            "GenerateAndExportDataKey",
+            "ExportDataKey",
+            "AsymmetricEncrypt",
+            "AsymmetricDecrypt",
+            "AsymmetricSign",
+            "AsymmetricVerify",
+            "GenerateMac",
+            "VerifyMac",
+            "GetSecretValue",
+        ];
+        HAVE.contains(&self.name)
+    }
 }
 
 #[cfg(test)]

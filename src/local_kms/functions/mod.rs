@@ -142,7 +142,62 @@ fn address<'a>(execution: &Execution<'a>, account: &'a str) -> Address<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::{Api, Operation};
+    use crate::kms::{Api, OPERATIONS, Operation};
+
+    /// What only makes sense in the cloud: instances and their networks, the credentials that KMS issues for them,
+    /// certificates, and data keys that KMS manages.
+    const NOT_SERVED: &[&str] = &[
+        "GetManagedDataKey",
+        "ListManagedDataKeyVersions",
+        "OpenKmsService",
+        "ConnectKmsInstance",
+        "GetKmsInstance",
+        "UpdateKmsInstanceBindVpc",
+        "ReleaseKmsInstance",
+        "GetDefaultKmsInstance",
+        "GetKmsInstanceQuotaInfos",
+        "CreateNetworkRule",
+        "DescribeNetworkRule",
+        "ListNetworkRules",
+        "UpdateNetworkRule",
+        "DeleteNetworkRule",
+        "CreatePolicy",
+        "DescribePolicy",
+        "ListPolicies",
+        "UpdatePolicy",
+        "DeletePolicy",
+        "CreateApplicationAccessPoint",
+        "DescribeApplicationAccessPoint",
+        "ListApplicationAccessPoints",
+        "UpdateApplicationAccessPoint",
+        "DeleteApplicationAccessPoint",
+        "CreateClientKey",
+        "GetClientKey",
+        "ListClientKeys",
+        "DeleteClientKey",
+        "CreateCertificate",
+        "UploadCertificate",
+        "GetCertificate",
+        "DescribeCertificate",
+        "UpdateCertificateStatus",
+        "DeleteCertificate",
+        "CertificatePrivateKeySign",
+        "CertificatePublicKeyVerify",
+        "CertificatePublicKeyEncrypt",
+        "CertificatePrivateKeyDecrypt",
+    ];
+
+    #[test]
+    fn every_operation_of_kms_is_served_or_refused_by_its_name() {
+        let refused = |operation: &Operation| {
+            let error = find(operation.name).err()?;
+            assert_eq!(error.code, ErrorCode::UnsupportedOperation);
+            assert!(error.message.contains(operation.name), "{}", error.message);
+            Some(operation.name)
+        };
+        let refused: Vec<&str> = OPERATIONS.iter().filter_map(refused).collect();
+        assert_eq!(refused, NOT_SERVED);
+    }
 
     #[test]
     fn every_function_is_of_an_operation_and_each_has_one() {
