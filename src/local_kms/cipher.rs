@@ -44,6 +44,11 @@ impl Material {
         random_bytes(bytes).map(Self)
     }
 
+    /// Material that was derived from other material.
+    pub fn of(bytes: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
+    }
+
     /// How many bytes there are.
     pub fn size(&self) -> usize {
         self.0.len()

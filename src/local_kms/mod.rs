@@ -8,6 +8,7 @@ mod cipher;
 mod execution;
 mod functions;
 mod key;
+mod key_file;
 mod moment;
 mod parameters;
 mod secret;
@@ -36,7 +37,7 @@ use execution::{Execution, internal_failure};
 use key::{KeySpec, KeyVersion};
 use moment::Moment;
 use state::{Draft, State};
-use storage::Storage;
+use storage::{Contents, Storage};
 
 /// The embedded KMS.
 pub struct LocalKms {
@@ -54,19 +55,39 @@ impl LocalKms {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
-        let now = Moment(now);
-        let (mut storage, state) = Storage::open(&settings.data, now)?;
+        let (storage, contents) = Storage::open(&settings.data, Moment(now))?;
+        let begun = Self::begin(storage, contents.into_state(), settings, store, Moment(now))?;
+        begun.store.publish_sessions(Arc::new(session_key::open(&settings.data)?));
+        Ok(begun)
+    }
+
+    /// The same without a data folder: nothing is read or written there, and everything ends with the process.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn ephemeral(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
+        let state = Contents::new(Moment(now))?.into_state();
+        let begun = Self::begin(Storage::Memory, state, settings, store, Moment(now))?;
+        begun.store.publish_sessions(Arc::new(session_key::ephemeral()?));
+        Ok(begun)
+    }
+
+    fn begin(
+        mut storage: Storage,
+        state: State,
+        settings: &Kms,
+        store: Arc<Store>,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
         let mut draft = Draft::new(state);
         if let Some(seed) = &settings.seed {
             seed::plant(seed, &mut draft, &settings.account, now)?;
         }
         let (state, records) = draft.finish();
         if !records.is_empty() {
-            let path = storage.path().to_owned();
-            storage.commit(&records).map_err(|why| OpenError::Unwritable { path, why })?;
+            storage.commit(&records).map_err(|why| storage.unwritable(why))?;
         }
         store.publish_index(state.index().clone());
-        store.publish_sessions(Arc::new(session_key::open(&settings.data)?));
         let region = settings.region.as_str().into();
         Ok(Self { region, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
     }
