@@ -5,6 +5,7 @@
 //! into force, so what was answered survives the process. Key material and plaintexts never reach a log.
 
 mod cipher;
+mod document;
 mod execution;
 mod functions;
 mod key;
@@ -17,6 +18,7 @@ mod seed;
 mod session_key;
 mod state;
 mod storage;
+mod transfer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,9 +27,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 pub use cipher::CipherError;
+pub use document::Counts;
 pub use seed::check as check_seed;
 pub use session_key::{begin as begin_session, existing as existing_session_key};
 pub use storage::{CommitError, OpenError};
+pub use transfer::{TransferError, export, import};
 
 use crate::authz::{Permit, ResourceIndex};
 use crate::kms::{Call, ErrorCode, KmsError};

@@ -40,6 +40,7 @@ pub struct Account {
 }
 
 /// Something that the storage has to keep.
+#[derive(Clone)]
 pub enum Record {
     /// A key.
     Key(String, KeyId, Arc<Key>),

@@ -8,6 +8,7 @@ mod policies;
 mod secrets;
 mod sessions;
 mod support;
+mod transfer;
 
 use std::sync::Arc;
 
