@@ -51,7 +51,13 @@ mod tests {
     fn a_key_has_64_hexadecimal_digits() {
         let digits = "0123456789abcdef".repeat(4);
         assert_eq!(parse(&digits).unwrap()[..3], [0x01, 0x23, 0x45]);
-        for text in [&digits[1..], &format!("{digits}00"), &digits.replace('a', "g"), &digits.replace('a', "A"), ""] {
+        for text in [
+            digits.trim_start_matches('0'),
+            &format!("{digits}00"),
+            &digits.replace('a', "g"),
+            &digits.replace('a', "A"),
+            "",
+        ] {
             assert!(parse(text).unwrap_err().starts_with("is no key"), "{text}");
         }
     }

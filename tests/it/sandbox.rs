@@ -168,7 +168,7 @@ impl House {
 impl Running<'_> {
     /// Sends a request with signature V1 in a form body.
     pub fn call(&self, caller: Caller, operation: &str, params: &[(&str, &str)]) -> Reply {
-        self.try_call(caller, operation, params).unwrap_or_else(|| panic!("no answer to {operation}"))
+        self.try_call(caller, operation, params).expect("no answer came")
     }
 
     /// Runs `keyward call` against this endpoint: what it printed, and its exit code.

@@ -208,7 +208,7 @@ fn data_opens_with_its_own_root_key_only() {
     for (text, mode, expected) in [
         (None, 0o600, format!("is not there, and nobody can read `DATA/kms.redb` without it; {advice}")),
         (Some(&*another), 0o600, format!("is not the one that `DATA/kms.redb` was written with; {advice}")),
-        (Some(&another[1..]), 0o600, "is no key; a key has 64 hexadecimal digits".to_owned()),
+        (Some(another.trim_end_matches('f')), 0o600, "is no key; a key has 64 hexadecimal digits".to_owned()),
         (Some(""), 0o600, "is empty".to_owned()),
         (Some(&*another), 0o644, "is open to others than its owner (mode 0644); chmod 600 it".to_owned()),
     ] {
