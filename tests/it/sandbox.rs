@@ -141,11 +141,19 @@ impl House {
         Running { house: self, child, api, admin, output, errors, unread, agent }
     }
 
-    /// Starts Keyward and kills it after that time, whatever it is doing then.
-    pub fn start_and_kill_after(&self, time: Duration) {
-        let begun = Instant::now();
+    /// Starts Keyward and kills it some time after `condition` holds, whatever it is doing then.
+    pub fn start_and_kill(&self, mut condition: impl FnMut() -> bool, time: Duration) {
         let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait(|| begun.elapsed() >= time);
+        // Finer than `wait` looks.
+        let spin = |condition: &mut dyn FnMut() -> bool| {
+            let begun = Instant::now();
+            while !condition() && begun.elapsed() < PATIENCE {
+                thread::yield_now();
+            }
+        };
+        spin(&mut condition);
+        let begun = Instant::now();
+        spin(&mut || begun.elapsed() >= time);
         child.kill().unwrap();
         child.wait().unwrap();
     }
