@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::data::{FORMAT_1, FORMAT_1_CIPHERTEXT};
 use crate::sandbox::{House, KIM, ROOT, Running};
 
 const KILLS: u64 = 32;
@@ -224,26 +225,35 @@ fn told() -> (u64, u64) {
     (kills, seed)
 }
 
-/// Whatever a first start that died left in the data folder, the next one serves.
+/// Whatever a start that made the data, or wrote data of an earlier format anew, left when it died: the next one serves.
 #[test]
 fn a_first_start_may_be_killed_at_any_moment() {
     let (kills, seed) = told();
     let (house, mut random, mut left) = (House::new(), Random(seed), BTreeMap::new());
+    let (data, root_key) = (house.path(".keyward"), house.path(".keyward/root.key"));
     for round in 0..kills {
-        // Half of them die while they make the data: after the root key, before the first answer.
-        let root_key = house.path(".keyward/root.key");
-        match round % 2 {
-            0 => house.start_and_kill(|| true, random.within(STARTS)),
+        std::fs::create_dir(&data).unwrap();
+        let old = round % 2 == 0;
+        if old {
+            std::fs::write(data.join("kms.redb"), FORMAT_1).unwrap();
+        }
+        // Half of them die while they write: after the root key, before the first answer.
+        match round % 4 {
+            0 | 1 => house.start_and_kill(|| true, random.within(STARTS)),
             _ => house.start_and_kill(|| root_key.exists(), random.within(STARTS / 4)),
         }
-        let entries = std::fs::read_dir(house.path(".keyward")).into_iter().flatten();
-        let mut names: Vec<String> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        let entries = std::fs::read_dir(&data).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.filter(|name| !name.ends_with(".tmp")).collect();
         names.sort();
-        *left.entry(names).or_insert(0) += 1;
+        *left.entry((old, names)).or_insert(0) += 1;
         let running = house.start();
         running.call(KIM, "Encrypt", &[("KeyId", "alias/orders"), ("Plaintext", "aGk=")]).ok();
+        if old {
+            let opened = running.call(KIM, "Decrypt", &[("CiphertextBlob", FORMAT_1_CIPHERTEXT)]).ok();
+            assert_eq!(opened["Plaintext"], "aGk=");
+        }
         drop(running);
-        std::fs::remove_dir_all(house.path(".keyward")).unwrap();
+        std::fs::remove_dir_all(&data).unwrap();
     }
     println!("{kills} first starts left {left:?}");
 }

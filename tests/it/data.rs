@@ -12,6 +12,13 @@ const EXPORT: &[&str] = &["data", "export", "out.json"];
 const IMPORT: &[&str] = &["data", "import", "out.json"];
 const MERGE: &[&str] = &["data", "import", "out.json", "--merge"];
 
+/// Written by the last version that did not encrypt: what the example seed says, a key and a secret more.
+pub const FORMAT_1: &[u8] = include_bytes!("../fixtures/data/format-1.redb");
+
+/// The ciphertext of `aGk=` that its `alias/orders` made.
+pub const FORMAT_1_CIPHERTEXT: &str =
+    "ZjQwZDM1NjItMjQxZS00NjJlLTkwZDctM2Q5ZjUxODhjZGY3AUhfPQIXrOCaLgydR8qXWv/Qd66LvIgMLdp6wJ/T1Q==";
+
 /// What all of it said, and its exit code.
 fn run(house: &House, arguments: &[&str]) -> (String, Option<i32>) {
     let (said, complaints, code) = house.run(arguments);
@@ -127,6 +134,34 @@ fn data_without_its_root_key_is_not_served() {
     let expected = "root.key` is not there, and nobody can read `";
     assert!(said.contains(expected) && said.contains("put back the file") && code == Some(2), "{said}");
     assert!(!house.path(".keyward/root.key").exists());
+}
+
+/// The ciphertext still decrypts, and no key material of the old file is in the new one.
+#[test]
+fn data_of_the_version_that_did_not_encrypt_is_taken_over() {
+    let house = House::new();
+    std::fs::create_dir(house.path(".keyward")).unwrap();
+    let path = house.path(".keyward/kms.redb");
+    std::fs::write(&path, FORMAT_1).unwrap();
+    let running = house.start();
+    let opened = running.call(KIM, "Decrypt", &[("CiphertextBlob", FORMAT_1_CIPHERTEXT)]).ok();
+    assert_eq!(opened["Plaintext"], "aGk=");
+    let secret = running.call(ROOT, "GetSecretValue", &[("SecretName", "own")]).ok();
+    assert_eq!(secret["SecretData"], "canary-of-a-secret");
+    let said = running.everything_written();
+    assert_eq!(said.matches("the data was written anew in this version's format").count(), 1, "{said}");
+    running.kill();
+    let text = String::from_utf8_lossy(FORMAT_1).into_owned();
+    let materials = text.split("\"material\":\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let canaries: Vec<&str> = materials.chain(["canary-of-a-description", "canary-of-a-secret"]).collect();
+    assert!(canaries.len() >= 6, "{canaries:?}");
+    let new = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+    for canary in canaries {
+        assert!(!new.contains(canary), "{canary} is in the new file");
+    }
+    let running = house.start();
+    running.call(KIM, "Decrypt", &[("CiphertextBlob", FORMAT_1_CIPHERTEXT)]).ok();
+    assert!(!running.everything_written().contains("written anew"));
 }
 
 #[test]
