@@ -39,15 +39,7 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
             "callers",
             format!("{} in {} accounts  in {}", status.callers, status.accounts, shown(&settings.policies.identities)),
         ),
-        (
-            "holds",
-            format!(
-                "{} keys and {} secrets  in {}",
-                house.kms.key_count(),
-                house.kms.secret_count(),
-                shown(&settings.kms.data)
-            ),
-        ),
+        ("holds", format!("{} keys and {} secrets  {}", house.kms.key_count(), house.kms.secret_count(), kept(house))),
         ("metrics", format!("http://{}/metrics, /healthz, /readyz", doors.admin_address)),
     ];
     for (label, text) in rows.into_iter().chain(credentials(house, doors)) {
@@ -75,6 +67,14 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
         let _ = writeln!(out, "    {program} call {what} --as {caller}{at}{config}");
     }
     let _ = writeln!(out);
+}
+
+/// Where the embedded KMS keeps what it holds.
+fn kept(house: &House) -> String {
+    match house.ephemeral {
+        true => "in memory: ends with the process".to_owned(),
+        false => format!("in {}", shown(&house.settings.kms.data)),
+    }
 }
 
 /// Where credentials are handed out. The token is in its file, and not here: this may be a log.

@@ -8,6 +8,7 @@ mod banner;
 mod call;
 mod check;
 mod credentials;
+mod data;
 mod explain;
 mod lifecycle;
 mod sarif;
@@ -81,6 +82,8 @@ enum Command {
     Explain(explain::Explain),
     /// Send one signed request to a KMS endpoint and print the answer
     Call(call::Call),
+    /// Export everything in the data folder as one document, or import it
+    Data(data::Data),
     /// Judge the cases in the policy folder, and say which statements they leave out
     Test(test::Test),
     /// Say who may do something
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Call(call)) => call::run(&call),
+        Some(Command::Data(data)) => data::run(&data),
         Some(Command::Test(test)) => test::run(&test),
         Some(Command::WhoCan(who_can)) => who_can::run(&who_can),
         Some(Command::Template(template)) => template::run(&template),

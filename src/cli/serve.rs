@@ -18,6 +18,9 @@ use crate::telemetry::{Audit, Metrics, Telemetry, init_logs};
 pub struct Serve {
     #[command(flatten)]
     settings: SettingsFile,
+    /// Keep everything in memory: nothing is read or written in the data folder, and everything ends with the process
+    #[arg(long)]
+    ephemeral: bool,
 }
 
 /// Everything that serves.
@@ -32,6 +35,8 @@ pub struct House {
     pub tls: Option<Arc<Tls>>,
     /// Where records go.
     pub telemetry: Telemetry,
+    /// Whether what the KMS holds ends with the process.
+    pub ephemeral: bool,
 }
 
 /// Why serving could not begin.
@@ -61,7 +66,7 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let mut settings = Settings::load(&arguments.settings.config).map_err(NotStarted::Problems)?;
     let _logs = init_logs(&settings.log);
     lifecycle::make_room(&mut settings.limits, &settings.listen);
-    let house = build(settings)?;
+    let house = build(settings, arguments.ephemeral)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
     let tls_watcher = house.tls.clone().map(|tls| watch_tls(tls, &house.settings.policies)).transpose()?;
@@ -84,7 +89,7 @@ fn watch_tls(tls: Arc<Tls>, policies: &Policies) -> Result<Watcher, NotStarted> 
     watcher.map_err(|error| failed("the thread that watches TLS files cannot be started", &error))
 }
 
-fn build(settings: Settings) -> Result<House, NotStarted> {
+fn build(settings: Settings, ephemeral: bool) -> Result<House, NotStarted> {
     let tls = settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose();
     let store = Store::open(&settings, now());
     let (store, tls) = match (store, tls) {
@@ -96,7 +101,8 @@ fn build(settings: Settings) -> Result<House, NotStarted> {
             return Err(NotStarted::Problems(problems));
         }
     };
-    let kms = LocalKms::open(&settings.kms, store.clone(), now()).map_err(|error| match error {
+    let open = if ephemeral { LocalKms::ephemeral } else { LocalKms::open };
+    let kms = open(&settings.kms, store.clone(), now()).map_err(|error| match error {
         OpenError::Seed(problems) => NotStarted::Problems(problems),
         other => NotStarted::Failed(other.to_string()),
     })?;
@@ -110,7 +116,7 @@ fn build(settings: Settings) -> Result<House, NotStarted> {
     })?;
     let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
     telemetry.metrics.trust_upstream.set(i64::from(settings.signatures.rules.trust_upstream));
-    Ok(House { settings, store, kms: Arc::new(kms), tls, telemetry })
+    Ok(House { settings, store, kms: Arc::new(kms), tls, telemetry, ephemeral })
 }
 
 fn failed(what: &str, error: &dyn Display) -> NotStarted {

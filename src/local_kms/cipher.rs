@@ -74,6 +74,11 @@ impl Material {
         cipher.takes(bytes.len()).then_some(Self { cipher, bytes })
     }
 
+    /// Material for AES that was derived from other material.
+    pub fn of(bytes: &[u8; 32]) -> Self {
+        Self { cipher: Cipher::Aes, bytes: Zeroizing::new(bytes.to_vec()) }
+    }
+
     /// How many bytes there are.
     pub fn size(&self) -> usize {
         self.bytes.len()

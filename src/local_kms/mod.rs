@@ -6,9 +6,11 @@
 
 mod asymmetric;
 mod cipher;
+mod document;
 mod execution;
 mod functions;
 mod key;
+mod key_file;
 mod mac;
 mod moment;
 mod parameters;
@@ -18,6 +20,7 @@ mod seed;
 mod session_key;
 mod state;
 mod storage;
+mod transfer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,9 +29,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 pub use cipher::CipherError;
+pub use document::Counts;
 pub use seed::check as check_seed;
 pub use session_key::{begin as begin_session, existing as existing_session_key};
 pub use storage::{CommitError, OpenError};
+pub use transfer::{TransferError, export, import};
 
 use crate::authz::{Permit, ResourceIndex};
 use crate::kms::{Call, Effect, ErrorCode, KmsError};
@@ -37,8 +42,8 @@ use crate::store::Store;
 use execution::{Execution, internal_failure};
 use key::{KeySpec, KeyVersion};
 use moment::Moment;
-use state::{Draft, Due, Record, State};
-use storage::Storage;
+use state::{Draft, Due, Gone, Record, State};
+use storage::{Contents, Storage};
 
 /// The embedded KMS.
 pub struct LocalKms {
@@ -56,19 +61,39 @@ impl LocalKms {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
-        let now = Moment(now);
-        let (mut storage, state) = Storage::open(&settings.data, now)?;
+        let (storage, contents) = Storage::open(&settings.data, Moment(now))?;
+        let begun = Self::begin(storage, contents.into_state(), settings, store, Moment(now))?;
+        begun.store.publish_sessions(Arc::new(session_key::open(&settings.data)?));
+        Ok(begun)
+    }
+
+    /// The same without a data folder: nothing is read or written there, and everything ends with the process.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn ephemeral(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
+        let state = Contents::new(Moment(now))?.into_state();
+        let begun = Self::begin(Storage::Memory, state, settings, store, Moment(now))?;
+        begun.store.publish_sessions(Arc::new(session_key::ephemeral()?));
+        Ok(begun)
+    }
+
+    fn begin(
+        mut storage: Storage,
+        state: State,
+        settings: &Kms,
+        store: Arc<Store>,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
         let mut draft = Draft::new(state);
         if let Some(seed) = &settings.seed {
             seed::plant(seed, &mut draft, &settings.account, now)?;
         }
         let (state, records) = draft.finish();
         if !records.is_empty() {
-            let path = storage.path().to_owned();
-            storage.commit(&records).map_err(|why| OpenError::Unwritable { path, why })?;
+            storage.commit(&records).map_err(|why| storage.unwritable(why))?;
         }
         store.publish_index(state.index().clone());
-        store.publish_sessions(Arc::new(session_key::open(&settings.data)?));
         let region = settings.region.as_str().into();
         Ok(Self { region, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
     }
@@ -186,7 +211,7 @@ fn happen(draft: &mut Draft, due: &Due, now: Moment) -> Result<(), KmsError> {
     let (account, id) = match due {
         Due::Key(account, id) => (account, id),
         Due::Secret(account, name) => {
-            draft.put(Record::NoSecret(account.clone(), name.clone()));
+            draft.remove(Gone::Secret(account.clone(), name.clone()));
             return Ok(());
         }
     };
@@ -197,9 +222,9 @@ fn happen(draft: &mut Draft, due: &Due, now: Moment) -> Result<(), KmsError> {
         return Ok(());
     }
     for (alias, _) in owned.aliases.iter().filter(|(_, key)| *key == id) {
-        draft.put(Record::NoAlias(account.clone(), alias.clone()));
+        draft.remove(Gone::Alias(account.clone(), alias.clone()));
     }
-    draft.put(Record::NoKey(account.clone(), id.clone()));
+    draft.remove(Gone::Key(account.clone(), id.clone()));
     Ok(())
 }
 

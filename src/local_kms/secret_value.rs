@@ -93,6 +93,22 @@ pub fn open(
     std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
 }
 
+/// The version, sealed by `new` instead of `old`; `None` if `old` did not seal it.
+///
+/// # Errors
+/// There is no randomness.
+pub fn resealed(
+    version: &SecretVersion,
+    old: &KeyVersion,
+    new: &KeyVersion,
+    account: &str,
+    name: &SecretName,
+) -> Result<Option<SecretVersion>, CipherError> {
+    let Some(data) = open(old, account, name, version) else { return Ok(None) };
+    let sealed = new.seal(&bound_to(account, name, &version.id), data.as_bytes())?;
+    Ok(Some(SecretVersion { sealed, ..version.clone() }))
+}
+
 /// A JSON array is never an encryption context, so nobody who may only use the key can have Decrypt open secret data.
 fn bound_to(account: &str, name: &SecretName, version_id: &str) -> Vec<u8> {
     serde_json::json!([account, name.as_str(), version_id]).to_string().into_bytes()

@@ -13,7 +13,7 @@ use crate::source::toml::{self, Section};
 use crate::source::{Problem, shown, suggest};
 
 use super::cipher::CipherError;
-use super::key::{Key, KeySpec, KeyState, KeyVersion, Protection, is_instance_id};
+use super::key::{Key, KeySpec, KeyVersion, is_instance_id};
 use super::moment::Moment;
 use super::secret::{self, CURRENT, DataType, RESERVED_NAME_PREFIX, Secret};
 use super::secret_value::{SecretValue, check_data, check_version_id};
@@ -51,23 +51,9 @@ pub fn check(path: &Path) -> Vec<Problem> {
 fn plant_key(draft: &mut Draft, seed: &SeedKey, owner: &str, now: Moment) -> Result<(), CipherError> {
     let existing = draft.state().account(owner);
     if !existing.keys.contains_key(&seed.id) {
-        let key = Key {
-            spec: seed.spec,
-            usage: seed.spec.usages().first().copied().unwrap_or_default(),
-            import: None,
-            state: KeyState::Enabled,
-            description: seed.description.clone(),
-            instance: seed.instance.clone(),
-            protection: Protection::Software,
-            deletion: None,
-            protected: None,
-            rotation: None,
-            creator: owner.to_owned(),
-            created: now,
-            tags: Vec::new(),
-            primary: KeyVersion::generate(seed.spec, now)?,
-            earlier: Vec::new(),
-        };
+        let primary = KeyVersion::generate(seed.spec, now)?;
+        let (description, instance) = (seed.description.clone(), seed.instance.clone());
+        let key = Key { description, instance, ..Key::new(seed.spec, primary, owner) };
         draft.put(Record::Key(owner.to_owned(), seed.id.clone(), Arc::new(key)));
     }
     for alias in seed.aliases.iter().filter(|alias| !existing.aliases.contains_key(*alias)) {

@@ -2,17 +2,15 @@
 
 use std::path::Path;
 
-use data_encoding::HEXLOWER;
-
 use super::cipher::{CipherError, random_bytes};
 use super::execution::internal_failure;
+use super::key_file;
 use super::storage::OpenError;
 use crate::authn::{SESSION_NONCE_BYTES, Session, SessionCredentials, SessionKey};
 use crate::authz::Snapshot;
 use crate::kms::KmsError;
-use crate::store::read_or_make;
 
-/// The name of the file in the data folder: 64 hexadecimal digits.
+/// The name of the file in the data folder.
 const FILE: &str = "session.key";
 
 /// Reads the key in the data folder, or makes it.
@@ -21,12 +19,16 @@ const FILE: &str = "session.key";
 /// The file cannot be used, or there is no randomness.
 pub fn open(folder: &Path) -> Result<SessionKey, OpenError> {
     let path = folder.join(FILE);
-    let make = || random_bytes(32).map(|bytes| HEXLOWER.encode(&bytes)).map_err(|error| error.to_string());
-    let wrong = |what: String| OpenError::SessionKey { path: path.clone(), what };
-    let text = read_or_make(&path, make).map_err(&wrong)?;
-    let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let bytes = bytes.map(zeroize::Zeroizing::new).ok_or_else(|| wrong("is no key".to_owned()))?;
-    Ok(SessionKey::new(&bytes))
+    let secret = key_file::read_or_make(&path).map_err(|what| OpenError::SessionKey { path, what })?;
+    Ok(SessionKey::new(&secret))
+}
+
+/// A key that ends with the process.
+///
+/// # Errors
+/// There is no randomness.
+pub fn ephemeral() -> Result<SessionKey, OpenError> {
+    Ok(SessionKey::new(&*key_file::generate()?))
 }
 
 /// The key in the data folder, where a KMS made one.

@@ -52,6 +52,7 @@ pub struct Account {
 }
 
 /// Something that the storage has to keep.
+#[derive(Clone)]
 pub enum Record {
     /// A key.
     Key(String, KeyId, Arc<Key>),
@@ -59,12 +60,24 @@ pub enum Record {
     Alias(String, AliasName, KeyId),
     /// A secret.
     Secret(String, SecretName, Arc<Secret>),
-    /// A key is gone.
-    NoKey(String, KeyId),
-    /// An alias is gone.
-    NoAlias(String, AliasName),
-    /// A secret is gone.
-    NoSecret(String, SecretName),
+}
+
+/// Something that the storage has to keep no longer.
+pub enum Gone {
+    /// A key.
+    Key(String, KeyId),
+    /// An alias.
+    Alias(String, AliasName),
+    /// A secret.
+    Secret(String, SecretName),
+}
+
+/// One step from a state to the next.
+pub enum Change {
+    /// Something is new, or replaces what had its name.
+    Put(Record),
+    /// Something is gone.
+    Remove(Gone),
 }
 
 impl State {
@@ -144,16 +157,22 @@ impl State {
                 let due = Due::Secret(account.clone(), name.clone());
                 self.reschedule(due, before.and_then(|secret| secret.deletion), secret.deletion);
             }
-            Record::NoKey(account, id) => {
+        }
+    }
+
+    /// Lets go of something.
+    pub fn remove(&mut self, gone: &Gone) {
+        match gone {
+            Gone::Key(account, id) => {
                 let Some(key) = self.account_mut(account).keys.remove(id) else { return };
                 self.index.remove_key(account, id, key.versions().map(|version| version.id.as_str()));
                 self.reschedule(Due::Key(account.clone(), id.clone()), key.due(), None);
             }
-            Record::NoAlias(account, alias) => {
+            Gone::Alias(account, alias) => {
                 self.account_mut(account).aliases.remove(alias);
                 self.index.remove_alias(account, alias);
             }
-            Record::NoSecret(account, name) => {
+            Gone::Secret(account, name) => {
                 let Some(secret) = self.account_mut(account).secrets.remove(name) else { return };
                 self.index.remove_secret(account, name);
                 self.reschedule(Due::Secret(account.clone(), name.clone()), secret.deletion, None);
@@ -178,13 +197,13 @@ impl State {
 /// A state to come, and what the storage has to keep before it comes into force.
 pub struct Draft {
     state: State,
-    records: Vec<Record>,
+    changes: Vec<Change>,
 }
 
 impl Draft {
     /// A draft that changes nothing yet.
     pub fn new(state: State) -> Self {
-        Self { state, records: Vec::new() }
+        Self { state, changes: Vec::new() }
     }
 
     /// The state with all changes so far.
@@ -195,12 +214,18 @@ impl Draft {
     /// Adds or replaces something.
     pub fn put(&mut self, record: Record) {
         self.state.insert(&record);
-        self.records.push(record);
+        self.changes.push(Change::Put(record));
     }
 
-    /// The state to come, and the records that make it.
-    pub fn finish(self) -> (State, Vec<Record>) {
-        (self.state, self.records)
+    /// Removes something.
+    pub fn remove(&mut self, gone: Gone) {
+        self.state.remove(&gone);
+        self.changes.push(Change::Remove(gone));
+    }
+
+    /// The state to come, and the changes that lead to it.
+    pub fn finish(self) -> (State, Vec<Change>) {
+        (self.state, self.changes)
     }
 }
 

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 pub use events::{Cause, Events, folder_of};
 pub use identities::read_directory;
 pub use inspect::{Inspected, Inspection, READABLE_SECRET, inspect};
-pub use private::{is_readable_by_all, read_or_make, read_private};
+pub use private::{is_readable_by_all, read_or_make, read_private, replace_private};
 pub use watch::Watcher;
 pub use write::make_folder;
 

@@ -64,20 +64,38 @@ pub fn is_readable_by_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
+/// Writes `text` to a file that only its owner may read, in place of one that is there, whoever may read that.
+///
+/// # Errors
+/// A fragment: it cannot be written, or something else than a file is there. What was there is unchanged.
+pub fn replace_private(path: &Path, text: &str) -> Result<(), String> {
+    if path.exists() && !path.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    let written = written(&folder_of(path), text).and_then(|file| file.persist(path).map_err(|error| error.error));
+    let kept = written.and_then(|_| fs::File::open(folder_of(path))?.sync_all());
+    kept.map_err(|error| format!("cannot be written: {error}"))
+}
+
 /// Never readable by others, not even for a moment, and whole when it is there.
 fn make_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = folder_of(path);
     make_folder(&folder, 0o700)?;
-    let mut file = tempfile::Builder::new().prefix(".keyward-").suffix(".tmp").tempfile_in(&folder)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
+    let file = written(&folder, &Zeroizing::new(format!("{text}\n")))?;
     match file.persist_noclobber(path) {
         // Of two processes that make it at once, one wins, and both read the winner's.
         Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(error.error),
         _ => {}
     }
     fs::File::open(folder)?.sync_all()
+}
+
+/// A hidden file in the folder, for its owner only, with this text on the disk.
+fn written(folder: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix(".keyward-").suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ mod allocations;
 mod architecture;
 mod cases;
 mod commands;
+mod crashes;
+mod data;
 mod doors;
 mod main_job;
 mod readme;

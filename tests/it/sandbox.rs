@@ -119,7 +119,12 @@ impl House {
 
     /// Starts Keyward and waits until it serves.
     pub fn start(&self) -> Running<'_> {
-        let mut child = self.command().spawn().unwrap();
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(&self, arguments: &[&str]) -> Running<'_> {
+        let mut child = self.command().args(arguments).spawn().unwrap();
         let unread = Arc::new(AtomicBool::new(false));
         let output = collect(child.stdout.take().unwrap(), unread.clone());
         let errors = collect(child.stderr.take().unwrap(), unread.clone());
@@ -134,6 +139,23 @@ impl House {
         let (api, admin) = (url("endpoint").unwrap(), url("metrics").unwrap());
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         Running { house: self, child, api, admin, output, errors, unread, agent }
+    }
+
+    /// Starts Keyward and kills it some time after `condition` holds, whatever it is doing then.
+    pub fn start_and_kill(&self, mut condition: impl FnMut() -> bool, time: Duration) {
+        let mut child = self.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Finer than `wait` looks.
+        let spin = |condition: &mut dyn FnMut() -> bool| {
+            let begun = Instant::now();
+            while !condition() && begun.elapsed() < PATIENCE {
+                thread::yield_now();
+            }
+        };
+        spin(&mut condition);
+        let begun = Instant::now();
+        spin(&mut || begun.elapsed() >= time);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Runs a command in this house: what it printed, what it said, and its exit code.
@@ -154,11 +176,7 @@ impl House {
 impl Running<'_> {
     /// Sends a request with signature V1 in a form body.
     pub fn call(&self, caller: Caller, operation: &str, params: &[(&str, &str)]) -> Reply {
-        let body = signed_v1(caller, operation, params);
-        let request = self.agent.post(format!("http://{}/", self.api));
-        let mut response = request.header("content-type", "application/x-www-form-urlencoded").send(body).unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).unwrap() }
+        self.try_call(caller, operation, params).expect("no answer came")
     }
 
     /// Runs `keyward call` against this endpoint: what it printed, and its exit code.
@@ -221,6 +239,15 @@ impl Running<'_> {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Sends a request like [`Self::call`]; `None` if no whole answer came.
+    pub fn try_call(&self, caller: Caller, operation: &str, params: &[(&str, &str)]) -> Option<Reply> {
+        let body = signed_v1(caller, operation, params);
+        let request = self.agent.post(format!("http://{}/", self.api));
+        let mut response = request.header("content-type", "application/x-www-form-urlencoded").send(body).ok()?;
+        let text = response.body_mut().read_to_string().ok()?;
+        Some(Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).ok()? })
     }
 
     /// Waits for the end of the process.

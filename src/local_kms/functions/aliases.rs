@@ -9,7 +9,7 @@ use crate::kms::{Address, AliasName, ErrorCode, KeyId, KmsError, Resource};
 use super::super::execution::Execution;
 use super::super::key::Purpose;
 use super::super::parameters::Page;
-use super::super::state::{RESERVED_ALIAS_PREFIX, Record};
+use super::super::state::{Gone, RESERVED_ALIAS_PREFIX, Record};
 use super::keys::page_members;
 use super::{Members, address, list, members};
 
@@ -61,7 +61,7 @@ pub fn delete_alias(execution: &Execution<'_>) -> Result<Members, KmsError> {
         if pointed_to.is_none() || pointed_to.as_ref() != judged {
             return Err(ErrorCode::AliasNotFound.into());
         }
-        draft.put(Record::NoAlias(account.to_owned(), alias.clone()));
+        draft.remove(Gone::Alias(account.to_owned(), alias.clone()));
         Ok(Members::new())
     })
 }

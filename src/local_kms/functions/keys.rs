@@ -57,23 +57,18 @@ fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
         return Err(KmsError::invalid_parameter_because("EnableAutomaticRotation", why));
     }
     let protection = protection(params)?;
+    let primary = if import.is_some() { KeyVersion::awaiting(now) } else { KeyVersion::generate(spec, now)? };
     Ok(Key {
-        spec,
         usage,
         state: if import.is_some() { KeyState::PendingImport } else { KeyState::Enabled },
-        deletion: None,
-        protected: None,
+        import,
         rotation,
         description: parameters::text(params, "Description", DESCRIPTION_CHARS_MAX)?,
         // KMS ignores the level for keys in an instance; what the instance is decides.
         protection: if instance.is_some() { Protection::Software } else { protection },
         instance,
-        creator: execution.account().to_owned(),
-        created: now,
         tags: parameters::tags(params)?,
-        primary: if import.is_some() { KeyVersion::awaiting(now) } else { KeyVersion::generate(spec, now)? },
-        earlier: Vec::new(),
-        import,
+        ..Key::new(spec, primary, execution.account())
     })
 }
 

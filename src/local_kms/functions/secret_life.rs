@@ -10,7 +10,7 @@ use crate::kms::{ErrorCode, KmsError};
 use super::super::execution::Execution;
 use super::super::parameters::{self, Page};
 use super::super::secret::{CURRENT, PREVIOUS, Secret, SecretVersion};
-use super::super::state::Record;
+use super::super::state::{Gone, Record};
 use super::keys::page_members;
 use super::secret_values::{stage_list, too_many_stages};
 use super::secrets::{DESCRIPTION_CHARS_MAX, EXTENDED_CONFIG_CHARS_MAX};
@@ -124,12 +124,12 @@ pub fn delete_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let deletion = execution.now.plus(if at_once { 0 } else { days.saturating_mul(DAY_SECONDS) });
     execution.kms.write(|draft| {
         let secret = draft.state().secret(name)?;
-        draft.put(if at_once {
-            Record::NoSecret(name.account.clone(), name.name.clone())
+        if at_once {
+            draft.remove(Gone::Secret(name.account.clone(), name.name.clone()));
         } else {
             let secret = Secret { deletion: Some(deletion), ..Secret::clone(secret.usable()?) };
-            Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret))
-        });
+            draft.put(Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret)));
+        }
         Ok(())
     })?;
     Ok(present([

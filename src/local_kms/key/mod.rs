@@ -66,6 +66,28 @@ pub struct Key {
 }
 
 impl Key {
+    /// A key of that account, made when its version was, and nothing more to say about it: enabled, outside of any
+    /// instance, for what is the default for its spec.
+    pub fn new(spec: KeySpec, primary: KeyVersion, creator: &str) -> Self {
+        Self {
+            spec,
+            usage: spec.usages().first().copied().unwrap_or_default(),
+            import: None,
+            deletion: None,
+            protected: None,
+            rotation: None,
+            state: KeyState::Enabled,
+            description: String::new(),
+            instance: None,
+            protection: Protection::Software,
+            creator: creator.to_owned(),
+            created: primary.created,
+            tags: Vec::new(),
+            primary,
+            earlier: Vec::new(),
+        }
+    }
+
     /// All versions, the one that encrypts first.
     pub fn versions(&self) -> impl Iterator<Item = &KeyVersion> {
         std::iter::once(&self.primary).chain(&self.earlier)

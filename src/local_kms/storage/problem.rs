@@ -41,6 +41,14 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// The key that everything is sealed under cannot be used.
+    #[error("the root key `{}` {what}", path.display())]
+    RootKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The seed has mistakes.
     #[error("the seed of the embedded KMS cannot be used:{}", listed(.0))]
     Seed(Vec<Problem>),
@@ -84,6 +92,9 @@ pub enum CommitError {
     /// A record cannot be written as JSON.
     #[error("a record cannot be encoded")]
     Encoding,
+    /// There is no randomness to seal it with.
+    #[error("a record cannot be sealed: {0}")]
+    Cipher(CipherError),
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(Box<redb::Error>),

@@ -1,12 +1,12 @@
-//! Records: a row of JSON for each key, alias and secret, named `ACCOUNT:NAME`.
+//! Records: a row of JSON for each key, alias and secret, named `ACCOUNT:NAME`, sealed under the root key.
 //!
-//! Account ids are digits, so the first `:` always ends them. Rows hold key material: buffers are wiped, and no error
-//! prints a part of one.
+//! Account ids are digits, so the first `:` always ends them. Names stand in the clear, and so does the number of the
+//! format. Buffers are wiped, and no error prints a part of a row.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -15,134 +15,208 @@ use crate::kms::{AliasName, KeyId, SecretName};
 
 use super::super::key::{KeySpec, KeyVersion};
 use super::super::moment::Moment;
-use super::super::state::{Record, State};
+use super::super::state::{Change, Gone, Record, State};
 use super::problem::{CommitError, OpenError};
+use super::root_key::RowKey;
 
-/// The layout of the records. A storage with a higher number was written by a later version of this program.
-pub const FORMAT: u32 = 1;
+/// The layout of the records: 1 was plain rows, 2 is sealed ones. A storage with a higher number was written by a later
+/// version of this program.
+pub const FORMAT: u32 = 2;
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
-/// A record as it is kept: its table, its name and its JSON, or nothing if it is gone.
+/// A record as it is kept, before it is sealed: its table, its name and its JSON, or nothing if it is gone.
 pub type Row = (Table, String, Option<Zeroizing<Vec<u8>>>);
 
 pub(super) const META: Table = Table::new("meta");
-const KEYS: Table = Table::new("keys");
+pub(super) const KEYS: Table = Table::new("keys");
 const ALIASES: Table = Table::new("aliases");
 const SECRETS: Table = Table::new("secrets");
 
-/// In [`META`]: the number of the format.
-const FORMAT_ROW: &str = "format";
+/// In [`META`]: the number of the format, the only row that is not sealed.
+pub(super) const FORMAT_ROW: &str = "format";
 
 /// In [`META`]: the key version that seals the secrets whose owner chose no key.
-const DEFAULT_KEY_ROW: &str = "default-key";
+pub(super) const DEFAULT_KEY_ROW: &str = "default-key";
 
-/// Makes the tables and first rows of a new storage, and refuses one that a later version wrote.
+/// In [`META`]: opens under the root key that everything else was sealed under, and so tells a wrong key from damage.
+const CHECK_ROW: &str = "check";
+
+/// What a storage holds.
+pub struct Contents {
+    /// What seals the secrets whose owner chose no key.
+    pub default_key: KeyVersion,
+    /// Keys, then aliases, then secrets, each in the order of their names.
+    pub records: Vec<Record>,
+}
+
+impl Contents {
+    /// What a new storage holds: nothing but a default key.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn new(now: Moment) -> Result<Self, OpenError> {
+        Ok(Self { default_key: KeyVersion::generate(KeySpec::Aes256, now)?, records: Vec::new() })
+    }
+
+    /// The state that they make.
+    pub fn into_state(self) -> State {
+        let mut state = State::new(self.default_key);
+        self.records.iter().for_each(|record| state.insert(record));
+        state
+    }
+}
+
+/// The format of a storage; 0 for one that was not finished.
 ///
 /// # Errors
-/// See [`OpenError`].
-pub fn prepare(database: &Database, path: &Path, now: Moment) -> Result<(), OpenError> {
-    let unwritable = |why| OpenError::Unwritable { path: path.to_owned(), why };
-    match stored_format(database).map_err(|error| OpenError::damaged(path, error.to_string()))? {
-        Some(found) if found > FORMAT => Err(OpenError::Newer { path: path.to_owned(), found }),
-        Some(_) => Ok(()),
-        None => {
-            let default_key = encode(&KeyVersion::generate(KeySpec::Aes256, now)?).map_err(unwritable)?;
-            let format = encode(&FORMAT).map_err(unwritable)?;
-            let rows =
-                [(META, DEFAULT_KEY_ROW.to_owned(), Some(default_key)), (META, FORMAT_ROW.to_owned(), Some(format))];
-            write(database, &rows).map_err(|error| unwritable(CommitError::Database(Box::new(error))))
+/// It cannot be read, or a later version wrote it.
+pub fn format(database: &Database, path: &Path) -> Result<u32, OpenError> {
+    let stored = || -> Result<Option<u32>, redb::Error> {
+        match database.begin_read()?.open_table(META) {
+            Ok(meta) => Ok(meta.get(FORMAT_ROW)?.map(|format| decode(format.value()).unwrap_or(u32::MAX))),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
+    };
+    match stored().map_err(|error| OpenError::damaged(path, error.to_string()))?.unwrap_or(0) {
+        found if found > FORMAT => Err(OpenError::Newer { path: path.to_owned(), found }),
+        found => Ok(found),
     }
 }
 
-/// The format of a storage; `None` for a new one.
-fn stored_format(database: &Database) -> Result<Option<u32>, redb::Error> {
-    match database.begin_read()?.open_table(META) {
-        Ok(meta) => Ok(meta.get(FORMAT_ROW)?.map(|format| decode(format.value()).unwrap_or(u32::MAX))),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Everything that is kept.
+/// Everything that is kept. Without a key, rows are read as the format 1 had them: plain.
 ///
 /// # Errors
-/// A row cannot be read, or cannot be understood.
-pub fn load(database: &Database, path: &Path) -> Result<State, OpenError> {
+/// It was sealed under another key, or a row cannot be read or understood.
+pub fn read(database: &Database, path: &Path, key: Option<&RowKey>) -> Result<Contents, OpenError> {
     let transaction = database.begin_read().map_err(|error| OpenError::damaged(path, error.to_string()))?;
-    let reader = Reader { transaction, path };
+    let reader = Reader { transaction, path, key };
+    reader.check_key()?;
     let mut default_key = None;
     reader.each(META, |name, value| match name {
         DEFAULT_KEY_ROW => decode(value).map(|version| default_key = Some(version)),
         _ => Some(()),
     })?;
     let default_key = default_key.ok_or_else(|| OpenError::damaged(path, "it has no default key"))?;
-    let mut state = State::new(default_key);
-    for (table, read) in [(KEYS, key as ReadRow), (ALIASES, alias), (SECRETS, secret)] {
+    let mut records = Vec::new();
+    for (table, read) in [(KEYS, key_of as ReadRow), (ALIASES, alias_of), (SECRETS, secret_of)] {
         reader.each(table, |name, value| {
             let (account, name) = name.split_once(':')?;
-            read(account.to_owned(), name, value).map(|record| state.insert(&record))
+            read(account.to_owned(), name, value).map(|record| records.push(record))
         })?;
     }
-    Ok(state)
+    Ok(Contents { default_key, records })
 }
 
 /// What a row of an account says; `None` if it says nothing that this program wrote.
 type ReadRow = fn(String, &str, &[u8]) -> Option<Record>;
 
-fn key(account: String, id: &str, value: &[u8]) -> Option<Record> {
+fn key_of(account: String, id: &str, value: &[u8]) -> Option<Record> {
     Some(Record::Key(account, KeyId::parse(id)?, Arc::new(decode(value)?)))
 }
 
-fn alias(account: String, alias: &str, value: &[u8]) -> Option<Record> {
+fn alias_of(account: String, alias: &str, value: &[u8]) -> Option<Record> {
     Some(Record::Alias(account, AliasName::parse(alias)?, KeyId::parse(&decode::<String>(value)?)?))
 }
 
-fn secret(account: String, name: &str, value: &[u8]) -> Option<Record> {
+fn secret_of(account: String, name: &str, value: &[u8]) -> Option<Record> {
     Some(Record::Secret(account, SecretName::parse(name)?, Arc::new(decode(value)?)))
 }
 
-/// The rows that keep records.
+/// The rows that keep changes.
 ///
 /// # Errors
 /// A record cannot be encoded.
-pub fn rows(records: &[Record]) -> Result<Vec<Row>, CommitError> {
-    let row = |record: &Record| {
-        Ok(match record {
-            Record::Key(account, id, key) => (KEYS, format!("{account}:{id}"), Some(encode(&**key)?)),
-            Record::Alias(account, alias, key) => (ALIASES, format!("{account}:{alias}"), Some(encode(key.as_str())?)),
-            Record::Secret(account, name, secret) => (SECRETS, format!("{account}:{name}"), Some(encode(&**secret)?)),
-            Record::NoKey(account, id) => (KEYS, format!("{account}:{id}"), None),
-            Record::NoAlias(account, alias) => (ALIASES, format!("{account}:{alias}"), None),
-            Record::NoSecret(account, name) => (SECRETS, format!("{account}:{name}"), None),
-        })
+pub fn rows(changes: &[Change]) -> Result<Vec<Row>, CommitError> {
+    let row = |change: &Change| match change {
+        Change::Put(record) => row(record),
+        Change::Remove(Gone::Key(account, id)) => Ok((KEYS, format!("{account}:{id}"), None)),
+        Change::Remove(Gone::Alias(account, alias)) => Ok((ALIASES, format!("{account}:{alias}"), None)),
+        Change::Remove(Gone::Secret(account, name)) => Ok((SECRETS, format!("{account}:{name}"), None)),
     };
-    records.iter().map(row).collect()
+    changes.iter().map(row).collect()
 }
 
-/// Writes rows in one transaction, which is on the disk when this returns.
+fn row(record: &Record) -> Result<Row, CommitError> {
+    Ok(match record {
+        Record::Key(account, id, key) => (KEYS, format!("{account}:{id}"), Some(encode(&**key)?)),
+        Record::Alias(account, alias, key) => (ALIASES, format!("{account}:{alias}"), Some(encode(key.as_str())?)),
+        Record::Secret(account, name, secret) => (SECRETS, format!("{account}:{name}"), Some(encode(&**secret)?)),
+    })
+}
+
+/// The row that keeps the default key.
 ///
 /// # Errors
-/// The database failed.
-pub fn write(database: &Database, rows: &[Row]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    for (table, name, value) in rows {
-        let mut table = transaction.open_table(*table)?;
-        match value {
-            Some(value) => drop(table.insert(name.as_str(), value.as_slice())?),
-            None => drop(table.remove(name.as_str())?),
+/// It cannot be encoded.
+pub fn default_key_row(default_key: &KeyVersion) -> Result<Row, CommitError> {
+    Ok((META, DEFAULT_KEY_ROW.to_owned(), Some(encode(default_key)?)))
+}
+
+/// The rows of a whole storage with these contents.
+///
+/// # Errors
+/// A record cannot be encoded.
+pub fn all_rows(contents: &Contents) -> Result<Vec<Row>, CommitError> {
+    let mut all: Vec<Row> = contents.records.iter().map(row).collect::<Result<_, _>>()?;
+    all.push(default_key_row(&contents.default_key)?);
+    all.push((META, CHECK_ROW.to_owned(), Some(encode("")?)));
+    all.push((META, FORMAT_ROW.to_owned(), Some(encode(&FORMAT)?)));
+    Ok(all)
+}
+
+/// Seals rows and writes them in one transaction, which is on the disk when this returns.
+///
+/// # Errors
+/// The database failed, or there is no randomness.
+pub fn write(database: &Database, key: &RowKey, rows: &[Row]) -> Result<(), CommitError> {
+    let sealed = rows.iter().map(|(table, name, value)| match value {
+        Some(value) if is_plain(table, name) => Ok(Some(value.to_vec())),
+        Some(value) => key.seal(table.name(), name, value).map(Some).map_err(CommitError::Cipher),
+        None => Ok(None),
+    });
+    let sealed: Vec<Option<Vec<u8>>> = sealed.collect::<Result<_, _>>()?;
+    let keep = || -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        for ((table, name, _), value) in rows.iter().zip(&sealed) {
+            let mut table = transaction.open_table(*table)?;
+            match value {
+                Some(value) => drop(table.insert(name.as_str(), value.as_slice())?),
+                None => drop(table.remove(name.as_str())?),
+            }
         }
-    }
-    Ok(transaction.commit()?)
+        Ok(transaction.commit()?)
+    };
+    keep().map_err(|error| CommitError::Database(Box::new(error)))
+}
+
+/// Whether a row stands in the clear in every format.
+fn is_plain(table: &Table, name: &str) -> bool {
+    table.name() == META.name() && name == FORMAT_ROW
 }
 
 struct Reader<'a> {
     transaction: ReadTransaction,
     path: &'a Path,
+    key: Option<&'a RowKey>,
 }
 
 impl Reader<'_> {
+    /// Whether the rows are sealed under this key.
+    fn check_key(&self) -> Result<(), OpenError> {
+        let Some(key) = self.key else { return Ok(()) };
+        let fits = || -> Result<Option<bool>, redb::Error> {
+            let meta = self.transaction.open_table(META)?;
+            Ok(meta.get(CHECK_ROW)?.map(|check| key.open(META.name(), CHECK_ROW, check.value()).is_some()))
+        };
+        match fits().map_err(|error| OpenError::damaged(self.path, error.to_string()))? {
+            Some(true) => Ok(()),
+            Some(false) => Err(key.wrong(self.path)),
+            None => Err(OpenError::damaged(self.path, "it does not say which root key it needs")),
+        }
+    }
+
     /// Hands every row of a table to `take`, which returns `None` for one that cannot be understood.
     fn each(&self, table: Table, mut take: impl FnMut(&str, &[u8]) -> Option<()>) -> Result<(), OpenError> {
         let damaged = |what: String| OpenError::damaged(self.path, what);
@@ -154,8 +228,12 @@ impl Reader<'_> {
         };
         for row in rows.iter().map_err(|error| damaged(error.to_string()))? {
             let (name, value) = row.map_err(|error| damaged(error.to_string()))?;
-            let taken = take(name.value(), value.value());
-            taken.ok_or_else(|| damaged(format!("its record `{}` cannot be read", name.value())))?;
+            let (name, value) = (name.value(), value.value());
+            let taken = match self.key.filter(|_| !is_plain(&table, name)) {
+                Some(key) => key.open(table.name(), name, value).and_then(|value| take(name, &value)),
+                None => take(name, value),
+            };
+            taken.ok_or_else(|| damaged(format!("its record `{name}` cannot be read")))?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod secrets;
 mod sessions;
 mod support;
 mod tags;
+mod transfer;
 
 use std::sync::Arc;
 
