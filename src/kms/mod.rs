@@ -29,4 +29,4 @@ pub use request::{Call, KmsRequest, RawRequest};
 pub use scheme::{
     AcsSignature, Algorithm, ClientKeySignature, CredentialScope, Hash, KeyKind, RpcSignature, Scheme, Version,
 };
-pub use structured::{encryption_context, tags};
+pub use structured::{TAGS_MAX, encryption_context, tags};

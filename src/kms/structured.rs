@@ -13,8 +13,8 @@ use crate::source::json::Node;
 /// The longest encryption context, in characters of its JSON.
 const CONTEXT_CHARS_MAX: usize = 8_192;
 
-/// Most tags in one request (TagResources).
-const TAGS_MAX: usize = 20;
+/// Most tags in one request, and of one key or secret (TagResources).
+pub const TAGS_MAX: usize = 20;
 
 /// The encryption context in the parameter `name`: a JSON object from strings to strings, compared as a map. Absent is
 /// the same as empty.

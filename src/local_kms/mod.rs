@@ -87,7 +87,10 @@ impl LocalKms {
     ) -> Result<Self, OpenError> {
         let mut draft = Draft::new(state);
         if let Some(seed) = &settings.seed {
-            seed::plant(seed, &mut draft, &settings.account, now)?;
+            // First the policies: nothing may ever be there without the policy that it was ordered with.
+            for policy in seed::plant(seed, &mut draft, &settings.account, now)? {
+                seed::put_in_force(&store, &settings.account, &policy, now)?;
+            }
         }
         let (state, records) = draft.finish();
         if !records.is_empty() {

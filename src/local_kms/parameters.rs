@@ -16,9 +16,6 @@ use crate::source::json::Node;
 
 use super::key::{Tag, is_instance_id};
 
-/// Longest key or value of a tag, in characters.
-const TAG_CHARS_MAX: usize = 128;
-
 /// Most entries of `Filters`.
 const FILTERS_MAX: usize = 10;
 
@@ -169,21 +166,9 @@ impl Page {
 /// # Errors
 /// They are of another form, too many, have a key twice, or break the rules for keys and values.
 pub fn tags(params: &Params) -> Result<Vec<Tag>, KmsError> {
-    kms::tags(params)?.into_iter().map(tag).collect()
-}
-
-fn tag((key, value): (String, String)) -> Result<Tag, KmsError> {
-    let legal = |text: &str| {
-        text.len() <= TAG_CHARS_MAX && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/\\_-.+=:@".contains(&b))
-    };
-    if key.is_empty() || !legal(&key) || !legal(&value) || key.starts_with("aliyun") || key.starts_with("acs:") {
-        return Err(KmsError::invalid_parameter_because(
-            "Tags",
-            "a key and a value have at most 128 characters from A-Z a-z 0-9 / \\ _ - . + = : @, \
-             and a key does not start with aliyun or acs:",
-        ));
-    }
-    Ok(Tag { key, value })
+    let tag = |(key, value): (String, String)| Tag::new(&key, &value);
+    let tags = kms::tags(params)?.into_iter().map(tag).collect::<Result<_, _>>();
+    tags.map_err(|why| KmsError::invalid_parameter_because("Tags", why))
 }
 
 /// The two members that an object has, and no other.

@@ -144,7 +144,7 @@ fn what_keyward_refuses_does_not_fit() {
             json!({ "case": [{ "as": "acs:ram::1:root", "action": "kms:Decryt", "resource": "key/k", "expect": "deny" }] }),
             false,
         ),
-        ("seed", json!({ "keys": { "k": { "spec": "RSA_2048" } } }), false),
+        ("seed", json!({ "keys": { "k": { "spec": "RSA_1024" } } }), false),
     ] {
         let schema = schema(name);
         assert_eq!(complaints(&schema, &schema, &document, "").is_empty(), fits, "{name}: {document}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::authz::Target;
-use crate::kms::{ErrorCode, KmsError, Params};
+use crate::kms::{ErrorCode, KmsError, Params, TAGS_MAX};
 use crate::source::json::Node;
 
 use super::super::execution::{Execution, internal_failure};
@@ -14,9 +14,6 @@ use super::super::parameters;
 use super::super::secret::Secret;
 use super::super::state::{Draft, Record, State};
 use super::{Members, list, members};
-
-/// Most tags of a key or secret.
-const TAGS_MAX: usize = 20;
 
 /// Most entries of one answer of ListTagResources.
 const ROWS_MAX: usize = 200;

@@ -329,6 +329,26 @@ pub struct Tag {
     pub value: String,
 }
 
+/// Longest key or value of a tag, in characters.
+const TAG_CHARS_MAX: usize = 128;
+
+impl Tag {
+    /// A tag.
+    ///
+    /// # Errors
+    /// What a tag is like (TagResource, "Tags").
+    pub fn new(key: &str, value: &str) -> Result<Self, &'static str> {
+        let legal = |text: &str| {
+            text.len() <= TAG_CHARS_MAX && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/\\_-.+=:@".contains(&b))
+        };
+        if key.is_empty() || !legal(key) || !legal(value) || key.starts_with("aliyun") || key.starts_with("acs:") {
+            return Err("a key and a value have at most 128 characters from A-Z a-z 0-9 / \\ _ - . + = : @, \
+                 and a key does not start with aliyun or acs:");
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
 /// Whether a text is the id of a KMS instance: `kst-` and letters, digits and `-`.
 pub fn is_instance_id(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

@@ -52,6 +52,14 @@ pub enum OpenError {
     /// The seed has mistakes.
     #[error("the seed of the embedded KMS cannot be used:{}", listed(.0))]
     Seed(Vec<Problem>),
+    /// A policy of the seed cannot be put in force.
+    #[error("the policy that the seed has for `{name}` cannot be written: {why}")]
+    Policy {
+        /// Of which key or secret.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// The key of role sessions cannot be used.
     #[error("the key of role sessions `{}` {what}", path.display())]
     SessionKey {

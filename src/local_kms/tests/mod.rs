@@ -12,6 +12,7 @@ mod macs;
 mod policies;
 mod secret_life;
 mod secrets;
+mod seed;
 mod sessions;
 mod support;
 mod tags;

@@ -67,6 +67,12 @@ impl House {
         permit(&self.store.current(), account, operation, given)
     }
 
+    /// Whether a request of `account` is permitted, or the reason why not, in one word.
+    pub fn permit_or_reason(&self, account: &str, operation: &str, given: Given<'_>) -> Result<(), &'static str> {
+        let who = Who { id: format!("K{account}"), secret: format!("s{account}"), token: None };
+        judge(&self.store.current(), &who, operation, given).map(|_| ()).map_err(|rejection| rejection.reason())
+    }
+
     pub fn call(&self, account: &str, operation: &str, given: Given<'_>) -> Result<Map<String, Value>, KmsError> {
         self.kms.execute(&self.permit(account, operation, given), at(0))
     }

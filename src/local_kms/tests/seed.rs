@@ -1,0 +1,81 @@
+//! What a seed says is there at the first start, and stays as its owner changes it.
+
+use serde_json::json;
+
+use super::support::{ALICE, House, INSTANCE, text};
+
+const POLICY: &str = r#"{"Version":"1","Statement":[{"Effect":"Deny","Principal":{"RAM":["acs:ram::1:*"]},"Action":["kms:ScheduleKeyDeletion"],"Resource":["*"]}]}"#;
+
+fn seed() -> String {
+    format!(
+        "\
+[keys.key-full]
+description = 'All of it'
+instance = '{INSTANCE}'
+spec = 'Aliyun_AES_128'
+rotation = '30d'
+enabled = false
+deletion_protection = 'needed'
+aliases = ['alias/full']
+tags = {{ team = 'orders', empty = '' }}
+policy = '{POLICY}'
+[keys.key-signs]
+spec = 'EC_P256'
+protection = 'HSM'
+[keys.key-mac]
+spec = 'HMAC_SM3'
+[secrets.blob]
+version = 'v1'
+data = 'aGk='
+data_type = 'binary'
+tags = {{ team = 'orders' }}
+extended_config = '{{\"CustomData\":{{}}}}'
+"
+    )
+}
+
+#[test]
+fn everything_that_the_seed_says_is_there() {
+    let house = House::seeded(&seed());
+    let full = house.ok("DescribeKey", &[("KeyId", "alias/full")])["KeyMetadata"].clone();
+    for (member, expected) in [
+        ("KeyId", "key-full"),
+        ("Description", "All of it"),
+        ("DKMSInstanceId", INSTANCE),
+        ("KeySpec", "Aliyun_AES_128"),
+        ("KeyState", "Disabled"),
+        ("AutomaticRotation", "Suspended"),
+        ("RotationInterval", "2592000s"),
+        ("NextRotationDate", "2026-02-01T03:00:00Z"),
+        ("DeletionProtection", "Enabled"),
+        ("DeletionProtectionDescription", "needed"),
+    ] {
+        assert_eq!(full[member], expected, "{member}");
+    }
+    let tags = house.ok("ListResourceTags", &[("KeyId", "key-full")]);
+    let tag = |key: &str, value: &str| json!({"KeyId": "key-full", "TagKey": key, "TagValue": value});
+    assert_eq!(tags["Tags"]["Tag"], json!([tag("empty", ""), tag("team", "orders")]));
+    assert_eq!(text(&house.ok("GetKeyPolicy", &[("KeyId", "key-full")]), "/Policy"), POLICY);
+
+    let signs = house.ok("DescribeKey", &[("KeyId", "key-signs")])["KeyMetadata"].clone();
+    assert_eq!((&signs["KeyUsage"], &signs["ProtectionLevel"]), (&json!("SIGN/VERIFY"), &json!("HSM")));
+    house.ok("GenerateMac", &[("KeyId", "key-mac"), ("Algorithm", "HMAC_SM3"), ("Message", "aGk=")]);
+
+    let blob = house.ok("GetSecretValue", &[("SecretName", "blob"), ("FetchExtendedConfig", "true")]);
+    assert_eq!((&blob["SecretData"], &blob["SecretDataType"]), (&json!("aGk="), &json!("binary")));
+    let described = house.ok("DescribeSecret", &[("SecretName", "blob"), ("FetchTags", "true")]);
+    assert_eq!(described["Tags"]["Tag"], json!([{"TagKey": "team", "TagValue": "orders"}]));
+}
+
+#[test]
+fn the_policy_of_the_seed_is_in_force_and_one_that_is_there_stays() {
+    let house = House::seeded(&seed());
+    let denied = house.permit_or_reason(ALICE, "ScheduleKeyDeletion", &[("KeyId", "key-full")]);
+    assert_eq!(denied.unwrap_err(), "explicit_deny");
+    let other = POLICY.replace("ScheduleKeyDeletion", "DisableKey");
+    house.ok("SetKeyPolicy", &[("KeyId", "key-full"), ("Policy", &other)]);
+    house.ok("UpdateKeyDescription", &[("KeyId", "key-full"), ("Description", "changed")]);
+    let house = house.reopened();
+    assert_eq!(text(&house.ok("GetKeyPolicy", &[("KeyId", "key-full")]), "/Policy"), other);
+    assert_eq!(text(&house.ok("DescribeKey", &[("KeyId", "key-full")]), "/KeyMetadata/Description"), "changed");
+}
