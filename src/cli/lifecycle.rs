@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use pingora::apps::ServerApp;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::now;
 use super::serve::House;
 use crate::admin::{Admin, Vending};
 use crate::listen::{Connection, Door, GuestCounters, Guests};
@@ -169,11 +169,6 @@ async fn keep_time(kms: Arc<LocalKms>) {
         // A failure is in the log, and the next minute tries again.
         let _ = tokio::task::spawn_blocking(move || kms.catch_up(now())).await;
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "what is due depends on the time")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 /// Lets clients in at a door.

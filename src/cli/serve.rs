@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::banner;
 use super::lifecycle::{self, Doors};
 use super::{Exit, SettingsFile, now};
@@ -21,6 +23,10 @@ pub struct Serve {
     /// Keep everything in memory: nothing is read or written in the data folder, and everything ends with the process
     #[arg(long)]
     ephemeral: bool,
+    /// Count ids of keys and versions from 1, and have everything that is kept happen at one time
+    #[arg(long, value_name = "TIME", requires = "ephemeral", num_args = 0..=1,
+          default_missing_value = "2026-01-01T00:00:00Z")]
+    repeatable: Option<Timestamp>,
 }
 
 /// Everything that serves.
@@ -66,7 +72,7 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let mut settings = Settings::load(&arguments.settings.config).map_err(NotStarted::Problems)?;
     let _logs = init_logs(&settings.log);
     lifecycle::make_room(&mut settings.limits, &settings.listen);
-    let house = build(settings, arguments.ephemeral)?;
+    let house = build(settings, arguments)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
     let tls_watcher = house.tls.clone().map(|tls| watch_tls(tls, &house.settings.policies)).transpose()?;
@@ -89,7 +95,7 @@ fn watch_tls(tls: Arc<Tls>, policies: &Policies) -> Result<Watcher, NotStarted> 
     watcher.map_err(|error| failed("the thread that watches TLS files cannot be started", &error))
 }
 
-fn build(settings: Settings, ephemeral: bool) -> Result<House, NotStarted> {
+fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
     let tls = settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose();
     let store = Store::open(&settings, now());
     let (store, tls) = match (store, tls) {
@@ -101,8 +107,11 @@ fn build(settings: Settings, ephemeral: bool) -> Result<House, NotStarted> {
             return Err(NotStarted::Problems(problems));
         }
     };
-    let open = if ephemeral { LocalKms::ephemeral } else { LocalKms::open };
-    let kms = open(&settings.kms, store.clone(), now()).map_err(|error| match error {
+    let kms = match arguments.ephemeral {
+        true => LocalKms::ephemeral(&settings.kms, store.clone(), arguments.repeatable, now()),
+        false => LocalKms::open(&settings.kms, store.clone(), now()),
+    };
+    let kms = kms.map_err(|error| match error {
         OpenError::Seed(problems) => NotStarted::Problems(problems),
         other => NotStarted::Failed(other.to_string()),
     })?;
@@ -116,7 +125,7 @@ fn build(settings: Settings, ephemeral: bool) -> Result<House, NotStarted> {
     })?;
     let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
     telemetry.metrics.trust_upstream.set(i64::from(settings.signatures.rules.trust_upstream));
-    Ok(House { settings, store, kms: Arc::new(kms), tls, telemetry, ephemeral })
+    Ok(House { settings, store, kms: Arc::new(kms), tls, telemetry, ephemeral: arguments.ephemeral })
 }
 
 fn failed(what: &str, error: &dyn Display) -> NotStarted {

@@ -5,6 +5,8 @@
 
 use std::fmt::Display;
 
+use jiff::Timestamp;
+
 use crate::authz::{Owned, Permit, Target};
 use crate::kms::{AliasName, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, Params, SecretName};
 use crate::policy::Principal;
@@ -17,14 +19,16 @@ pub struct Execution<'a> {
     /// The KMS.
     pub kms: &'a LocalKms,
     permit: &'a Permit,
-    /// When it happens.
+    /// When it happens, for what is kept.
     pub now: Moment,
+    /// When it really happens, for what callers keep and show elsewhere.
+    pub real_now: Moment,
 }
 
 impl<'a> Execution<'a> {
     /// An execution of what `permit` permits.
-    pub fn new(kms: &'a LocalKms, permit: &'a Permit, now: Moment) -> Self {
-        Self { kms, permit, now }
+    pub fn new(kms: &'a LocalKms, permit: &'a Permit, now: Moment, real_now: Timestamp) -> Self {
+        Self { kms, permit, now, real_now: Moment(real_now) }
     }
 
     /// The request's parameters.

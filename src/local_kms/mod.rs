@@ -9,6 +9,7 @@ mod cipher;
 mod document;
 mod execution;
 mod functions;
+mod ids;
 mod key;
 mod key_file;
 mod mac;
@@ -40,6 +41,7 @@ use crate::kms::{Call, Effect, ErrorCode, KmsError};
 use crate::settings::Kms;
 use crate::store::Store;
 use execution::{Execution, internal_failure};
+use ids::Ids;
 use key::{KeySpec, KeyVersion};
 use moment::Moment;
 use state::{Draft, Due, Gone, Record, State};
@@ -48,6 +50,9 @@ use storage::{Contents, Storage};
 /// The embedded KMS.
 pub struct LocalKms {
     region: Box<str>,
+    ids: Ids,
+    /// When everything happens, if time stands still.
+    clock: Option<Moment>,
     store: Arc<Store>,
     state: ArcSwap<State>,
     /// Also the right to change the state: whoever holds it is the only writer.
@@ -62,18 +67,26 @@ impl LocalKms {
     /// See [`OpenError`].
     pub fn open(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
         let (storage, contents) = Storage::open(&settings.data, Moment(now))?;
-        let begun = Self::begin(storage, contents.into_state(), settings, store, Moment(now))?;
+        let begun = Self::begin(storage, contents.into_state(), settings, store, (Ids::Random, None), Moment(now))?;
         begun.store.publish_sessions(Arc::new(session_key::open(&settings.data)?));
         Ok(begun)
     }
 
-    /// The same without a data folder: nothing is read or written there, and everything ends with the process.
+    /// The same without a data folder: nothing is read or written there, and everything ends with the process. With a
+    /// time for `always`, everything happens at that time and ids are counted, so that every run gives the same ones.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn ephemeral(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
-        let state = Contents::new(Moment(now))?.into_state();
-        let begun = Self::begin(Storage::Memory, state, settings, store, Moment(now))?;
+    pub fn ephemeral(
+        settings: &Kms,
+        store: Arc<Store>,
+        always: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let now = Moment(always.unwrap_or(now));
+        let ids = always.map_or(Ids::Random, |_| Ids::counted());
+        let state = Contents::new(&ids, now)?.into_state();
+        let begun = Self::begin(Storage::Memory, state, settings, store, (ids, always.map(Moment)), now)?;
         begun.store.publish_sessions(Arc::new(session_key::ephemeral()?));
         Ok(begun)
     }
@@ -83,12 +96,13 @@ impl LocalKms {
         state: State,
         settings: &Kms,
         store: Arc<Store>,
+        (ids, clock): (Ids, Option<Moment>),
         now: Moment,
     ) -> Result<Self, OpenError> {
         let mut draft = Draft::new(state);
         if let Some(seed) = &settings.seed {
             // First the policies: nothing may ever be there without the policy that it was ordered with.
-            for policy in seed::plant(seed, &mut draft, &settings.account, now)? {
+            for policy in seed::plant(seed, &mut draft, &settings.account, (&ids, now))? {
                 seed::put_in_force(&store, &settings.account, &policy, now)?;
             }
         }
@@ -98,7 +112,7 @@ impl LocalKms {
         }
         store.publish_index(state.index().clone());
         let region = settings.region.as_str().into();
-        Ok(Self { region, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
+        Ok(Self { region, ids, clock, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
     }
 
     /// What names stand for on the first start: what the seed says, and nothing that was made since. Opens no data.
@@ -106,10 +120,10 @@ impl LocalKms {
     /// # Errors
     /// See [`OpenError`].
     pub fn names_of_seed(settings: &Kms, now: Timestamp) -> Result<ResourceIndex, OpenError> {
-        let now = Moment(now);
-        let mut draft = Draft::new(State::new(KeyVersion::generate(KeySpec::Aes256, now)?));
+        let (ids, now) = (Ids::Random, Moment(now));
+        let mut draft = Draft::new(State::new(KeyVersion::generate(KeySpec::Aes256, &ids, now)?));
         if let Some(seed) = &settings.seed {
-            seed::plant(seed, &mut draft, &settings.account, now)?;
+            seed::plant(seed, &mut draft, &settings.account, (&ids, now))?;
         }
         Ok(draft.finish().0.index().clone())
     }
@@ -131,7 +145,7 @@ impl LocalKms {
             let message = format!("This action is not supported: {} has no DryRun.", operation.name);
             return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
         }
-        let result = function(&Execution::new(self, permit, Moment(now)));
+        let result = function(&Execution::new(self, permit, self.at(now), now));
         match result {
             Ok(_) if is_trial => Err(ErrorCode::DryRunOperation.into()),
             Err(error) if is_trial => Err(KmsError::because(ErrorCode::Validation, error.message)),
@@ -151,13 +165,13 @@ impl LocalKms {
     /// # Errors
     /// It cannot be kept on the disk.
     pub fn catch_up(&self, now: Timestamp) -> Result<(), KmsError> {
-        let now = Moment(now);
+        let now = self.at(now);
         if self.state().overdue(now).next().is_none() {
             return Ok(());
         }
         self.write(|draft| {
             let overdue: Vec<Due> = draft.state().overdue(now).cloned().collect();
-            overdue.iter().try_for_each(|due| happen(draft, due, now))
+            overdue.iter().try_for_each(|due| happen(draft, due, (&self.ids, now)))
         })
     }
 
@@ -169,6 +183,11 @@ impl LocalKms {
     /// How many secrets there are, in all accounts.
     pub fn secret_count(&self) -> usize {
         self.state().secret_count()
+    }
+
+    /// When it is for what is kept here.
+    fn at(&self, now: Timestamp) -> Moment {
+        self.clock.unwrap_or(Moment(now))
     }
 
     /// The state in force. Take it once per request and keep it to the end.
@@ -210,7 +229,7 @@ impl LocalKms {
 const SLOW: &[&str] = &["AsymmetricDecrypt", "AsymmetricSign", "GetParametersForImport", "ReEncrypt"];
 
 /// A key goes with its aliases. What was encrypted with it is lost, as its owner was told.
-fn happen(draft: &mut Draft, due: &Due, now: Moment) -> Result<(), KmsError> {
+fn happen(draft: &mut Draft, due: &Due, (ids, now): (&Ids, Moment)) -> Result<(), KmsError> {
     let (account, id) = match due {
         Due::Key(account, id) => (account, id),
         Due::Secret(account, name) => {
@@ -220,7 +239,7 @@ fn happen(draft: &mut Draft, due: &Due, now: Moment) -> Result<(), KmsError> {
     };
     let owned = draft.state().account(account);
     let Some(key) = owned.keys.get(id) else { return Ok(()) };
-    if let Some(key) = key.after(now)? {
+    if let Some(key) = key.after(ids, now)? {
         draft.put(Record::Key(account.clone(), id.clone(), Arc::new(key)));
         return Ok(());
     }

@@ -181,3 +181,21 @@ fn in_memory_nothing_is_written_and_everything_ends() {
         assert_eq!(names(&house, "."), before);
     }
 }
+
+#[test]
+fn a_repeatable_run_gives_the_same_ids_and_times_as_the_one_before() {
+    let house = House::new();
+    let run = || {
+        let running = house.start_with(&["--ephemeral", "--repeatable", "2026-05-06T07:08:09Z"]);
+        let created = running.call(KIM, "CreateKey", &[("DKMSInstanceId", "kst-example01")]).ok();
+        let role = ("RoleArn", "acs:ram::1234567890123456:role/payroll-service");
+        let session = running.call(KIM, "AssumeRole", &[role, ("RoleSessionName", "demo")]).ok();
+        // A session is shown to clients with clocks of their own.
+        assert!(session["Credentials"]["Expiration"].as_str().unwrap() > "2026-06");
+        created["KeyMetadata"].clone()
+    };
+    let first = run();
+    assert_eq!(first["CreationDate"], "2026-05-06T07:08:09Z");
+    assert!(first["KeyId"].as_str().unwrap().starts_with("key-000000000000000000"), "{first}");
+    assert_eq!(first, run());
+}

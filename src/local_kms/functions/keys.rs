@@ -7,7 +7,6 @@ use serde_json::Value;
 use crate::kms::{Address, ErrorCode, KeyId, KmsError, Params, Resource};
 use crate::policy::Kind;
 
-use super::super::cipher::{CipherError, random_name};
 use super::super::execution::{Execution, internal_failure};
 use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, Protection, Usage};
 use super::super::parameters::{self, FilterTable, Filters, Page};
@@ -33,7 +32,8 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let (params, account) = (execution.params(), execution.account());
     let key = Arc::new(new_key(execution)?);
     let policy = parameters::policy(params, Kind::Key, key.instance.is_some())?;
-    let id = new_id(key.instance.is_some())?;
+    let id = execution.kms.ids.key_id(key.instance.is_some())?;
+    let id = id.ok_or_else(|| internal_failure("a new key id is malformed"))?;
     execution.kms.write(|draft| {
         draft.put(Record::Key(account.to_owned(), id.clone(), key.clone()));
         // Last, and before the key exists: a key must never be without the policy that it was ordered with. If the key
@@ -45,7 +45,7 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
 }
 
 fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
-    let (params, now) = (execution.params(), execution.now);
+    let (params, ids, now) = (execution.params(), &execution.kms.ids, execution.now);
     let instance = parameters::instance(params)?;
     let spec = spec(params.given("KeySpec"), instance.is_some())?;
     let usage = Usage::parse(params.given("KeyUsage"), spec)
@@ -57,7 +57,7 @@ fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
         return Err(KmsError::invalid_parameter_because("EnableAutomaticRotation", why));
     }
     let protection = protection(params)?;
-    let primary = if import.is_some() { KeyVersion::awaiting(now) } else { KeyVersion::generate(spec, now)? };
+    let primary = if import.is_some() { KeyVersion::awaiting(ids, now) } else { KeyVersion::generate(spec, ids, now)? };
     Ok(Key {
         usage,
         state: if import.is_some() { KeyState::PendingImport } else { KeyState::Enabled },
@@ -100,16 +100,6 @@ fn protection(params: &Params) -> Result<Protection, KmsError> {
     let Some(level) = params.given("ProtectionLevel") else { return Ok(Protection::Software) };
     let wrong = || KmsError::invalid_parameter_because("ProtectionLevel", "it is SOFTWARE or HSM");
     Protection::parse(level).ok_or_else(wrong)
-}
-
-/// `key-` and 20 letters and digits in an instance, otherwise a UUID: the forms in the documentation's samples.
-fn new_id(in_instance: bool) -> Result<KeyId, KmsError> {
-    let text = if in_instance { instance_key_id()? } else { uuid::Uuid::new_v4().to_string() };
-    KeyId::parse(&text).ok_or_else(|| internal_failure("a new key id is malformed"))
-}
-
-fn instance_key_id() -> Result<String, CipherError> {
-    Ok(format!("key-{}", random_name(20)?))
 }
 
 /// `DescribeKey`.

@@ -41,7 +41,7 @@ pub fn assume_role(execution: &Execution<'_>) -> Result<Members, KmsError> {
         account: target.account.clone(),
         role: target.name.clone(),
         name: name.to_owned(),
-        expires: execution.now.later(seconds),
+        expires: execution.real_now.later(seconds),
         begun_by: execution.caller().role_arn(),
         policy,
     };

@@ -19,6 +19,7 @@ pub use spec::{KeySpec, Usage};
 pub use version::KeyVersion;
 
 use super::cipher::CipherError;
+use super::ids::Ids;
 use super::moment::Moment;
 
 /// Most versions of a key (CreateKeyVersion).
@@ -153,11 +154,11 @@ impl Key {
     ///
     /// # Errors
     /// There is no randomness.
-    pub fn rotated(&self, now: Moment) -> Result<Self, CipherError> {
+    pub fn rotated(&self, ids: &Ids, now: Moment) -> Result<Self, CipherError> {
         if self.versions().count() >= VERSIONS_MAX {
             return Ok(Self { rotation: None, ..self.clone() });
         }
-        Ok(self.with_version(KeyVersion::generate(self.spec, now)?, now))
+        Ok(self.with_version(KeyVersion::generate(self.spec, ids, now)?, now))
     }
 
     /// Whether it can get new versions by itself: symmetric keys can, whose material is made here.
@@ -210,7 +211,7 @@ impl Key {
     ///
     /// # Errors
     /// There is no randomness.
-    pub fn after(&self, now: Moment) -> Result<Option<Self>, CipherError> {
+    pub fn after(&self, ids: &Ids, now: Moment) -> Result<Option<Self>, CipherError> {
         let over = |moment: Option<Moment>| moment.is_some_and(|moment| moment <= now);
         if over(self.deletion) {
             return Ok(None);
@@ -219,7 +220,11 @@ impl Key {
             return Ok(Some(self.without_material()));
         }
         let rotation = self.rotation.as_ref().filter(|_| self.state == KeyState::Enabled);
-        if over(rotation.map(|rotation| rotation.next)) { self.rotated(now).map(Some) } else { Ok(Some(self.clone())) }
+        if over(rotation.map(|rotation| rotation.next)) {
+            self.rotated(ids, now).map(Some)
+        } else {
+            Ok(Some(self.clone()))
+        }
     }
 }
 

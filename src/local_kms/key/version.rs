@@ -7,6 +7,7 @@ use crate::kms::{CiphertextBlob, ErrorCode, KmsError};
 
 use super::super::asymmetric::PrivateKey;
 use super::super::cipher::{CipherError, Material};
+use super::super::ids::Ids;
 use super::super::mac::MacKey;
 use super::super::moment::Moment;
 use super::KeySpec;
@@ -40,7 +41,7 @@ impl KeyVersion {
     ///
     /// # Errors
     /// There is no randomness.
-    pub fn generate(spec: KeySpec, now: Moment) -> Result<Self, CipherError> {
+    pub fn generate(spec: KeySpec, ids: &Ids, now: Moment) -> Result<Self, CipherError> {
         let secret = match spec {
             KeySpec::Pair(spec) => Secret::Pair(PrivateKey::generate(spec).map_err(|_| CipherError::Refused)?),
             KeySpec::Mac(algorithm) => Secret::Mac(MacKey::generate(algorithm)?),
@@ -49,12 +50,12 @@ impl KeyVersion {
                 Secret::Cipher(Material::generate(cipher, bytes)?)
             }
         };
-        Ok(Self { secret, ..Self::awaiting(now) })
+        Ok(Self { secret, ..Self::awaiting(ids, now) })
     }
 
     /// A new version whose secret is to be imported.
-    pub fn awaiting(now: Moment) -> Self {
-        Self { id: uuid::Uuid::new_v4().to_string(), created: now, secret: Secret::Awaited }
+    pub fn awaiting(ids: &Ids, now: Moment) -> Self {
+        Self { id: ids.uuid(), created: now, secret: Secret::Awaited }
     }
 
     /// The same version with this secret; `None` if keys of the spec have none like that.

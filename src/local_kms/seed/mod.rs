@@ -15,6 +15,7 @@ use crate::source::{Problem, shown};
 use crate::store::{SetPolicyError, Store};
 
 use super::cipher::CipherError;
+use super::ids::Ids;
 use super::key::{Key, KeySpec, KeyState, KeyVersion, Protection, Rotation, Tag, Usage};
 use super::moment::Moment;
 use super::secret::{CURRENT, DataType, Secret};
@@ -37,7 +38,12 @@ pub struct Policy {
 ///
 /// # Errors
 /// The file cannot be read, or has mistakes: all of them.
-pub fn plant(path: &Path, draft: &mut Draft, owner: &str, now: Moment) -> Result<Vec<Policy>, OpenError> {
+pub fn plant(
+    path: &Path,
+    draft: &mut Draft,
+    owner: &str,
+    (ids, now): (&Ids, Moment),
+) -> Result<Vec<Policy>, OpenError> {
     let file = shown(path);
     let text = read_text(path).map_err(|message| OpenError::Seed(vec![Problem::of_file(&file, message)]))?;
     let located = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.in_file(&file)).collect();
@@ -45,7 +51,7 @@ pub fn plant(path: &Path, draft: &mut Draft, owner: &str, now: Moment) -> Result
     let seed = Seed::parse(&text, &existing).map_err(|problems| OpenError::Seed(located(problems)))?;
     let mut policies = Vec::new();
     for key in &seed.keys {
-        policies.extend(plant_key(draft, key, owner, now)?);
+        policies.extend(plant_key(draft, key, owner, (ids, now))?);
     }
     for secret in &seed.secrets {
         policies.extend(plant_secret(draft, secret, owner, now)?);
@@ -81,11 +87,16 @@ pub fn check(path: &Path) -> Vec<Problem> {
     parsed.err().unwrap_or_default().into_iter().map(|problem| problem.in_file(&file)).collect()
 }
 
-fn plant_key(draft: &mut Draft, seed: &SeedKey, owner: &str, now: Moment) -> Result<Option<Policy>, CipherError> {
+fn plant_key(
+    draft: &mut Draft,
+    seed: &SeedKey,
+    owner: &str,
+    (ids, now): (&Ids, Moment),
+) -> Result<Option<Policy>, CipherError> {
     let existing = draft.state().account(owner);
     let is_new = !existing.keys.contains_key(&seed.id);
     if is_new {
-        let primary = KeyVersion::generate(seed.spec, now)?;
+        let primary = KeyVersion::generate(seed.spec, ids, now)?;
         let key = Key {
             usage: seed.usage,
             state: if seed.enabled { KeyState::Enabled } else { KeyState::Disabled },

@@ -16,6 +16,7 @@ use redb::Database;
 pub use problem::{CommitError, OpenError};
 pub use records::Contents;
 
+use super::ids::Ids;
 use super::key::KeyVersion;
 use super::moment::Moment;
 use super::state::{Change, State};
@@ -108,10 +109,10 @@ impl Disk {
         let path = folder.join(FILE);
         file::discard(&folder.join(UNFINISHED))?;
         let (opened, key, contents) = match file::length(&path)? {
-            None => create(folder, &path, Contents::new(now)?)?,
+            None => create(folder, &path, Contents::new(&Ids::Random, now)?)?,
             // An earlier version that died at its very first start left an empty file. With a root key beside it, there
             // was data in it.
-            Some(0) if !root_key::path_in(folder).exists() => create(folder, &path, Contents::new(now)?)?,
+            Some(0) if !root_key::path_in(folder).exists() => create(folder, &path, Contents::new(&Ids::Random, now)?)?,
             Some(0) => return Err(OpenError::damaged(&path, "it is empty")),
             Some(_) => open_existing(folder, &path, now)?,
         };
@@ -172,7 +173,7 @@ fn open_existing(folder: &Path, path: &Path, now: Moment) -> Result<(Opened, Row
             let contents = records::read(&opened.database, path, Some(&key))?;
             return Ok((opened, key, contents));
         }
-        0 => Contents::new(now)?,
+        0 => Contents::new(&Ids::Random, now)?,
         _ => records::read(&opened.database, path, None)?,
     };
     let made = create(folder, path, contents)?;

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::kms::{AliasName, KeyId, SecretName};
 
+use super::super::ids::Ids;
 use super::super::key::{KeySpec, KeyVersion};
 use super::super::moment::Moment;
 use super::super::state::{Change, Gone, Record, State};
@@ -55,8 +56,8 @@ impl Contents {
     ///
     /// # Errors
     /// There is no randomness.
-    pub fn new(now: Moment) -> Result<Self, OpenError> {
-        Ok(Self { default_key: KeyVersion::generate(KeySpec::Aes256, now)?, records: Vec::new() })
+    pub fn new(ids: &Ids, now: Moment) -> Result<Self, OpenError> {
+        Ok(Self { default_key: KeyVersion::generate(KeySpec::Aes256, ids, now)?, records: Vec::new() })
     }
 
     /// The state that they make.

@@ -46,14 +46,14 @@ fn sealed_row(folder: &Path, table: &str, name: &str) -> Vec<u8> {
 
 /// A default key, a key with a canary, and an alias.
 fn contents() -> Contents {
-    let primary = KeyVersion::generate(KeySpec::Aes256, now()).unwrap();
+    let primary = KeyVersion::generate(KeySpec::Aes256, &Ids::Random, now()).unwrap();
     let key = Key { description: CANARY.to_owned(), ..Key::new(KeySpec::Aes256, primary, "1") };
     let id = KeyId::parse("key-1").unwrap();
     let records = vec![
         Record::Key("1".to_owned(), id.clone(), Arc::new(key)),
         Record::Alias("1".to_owned(), AliasName::parse("alias/a").unwrap(), id),
     ];
-    Contents { records, ..Contents::new(now()).unwrap() }
+    Contents { records, ..Contents::new(&Ids::Random, now()).unwrap() }
 }
 
 fn changes(contents: &Contents) -> Vec<Change> {
