@@ -57,27 +57,27 @@ fn keep_asking(server: &Server, deadline: Instant) -> u64 {
     let mut answered = 0;
     while Instant::now() < deadline {
         let nonce = NONCES.fetch_add(1, Ordering::Relaxed);
-        stream.write_all(&server.caller.encrypt(&format!("{nonce:032x}"))).unwrap();
-        read_answer(&mut stream, &mut buffer, server);
+        stream.write_all(&server.request.signed(&format!("{nonce:032x}"))).unwrap();
+        read_answer(&mut stream, &mut buffer, server.status_line);
         answered += 1;
     }
     answered
 }
 
-/// Reads one answer to its end, and makes sure that it is the expected one.
-fn read_answer(stream: &mut TcpStream, buffer: &mut [u8], server: &Server) {
+/// Reads one answer to its end, makes sure that it is the expected one, and returns its body.
+pub fn read_answer<'a>(stream: &mut TcpStream, buffer: &'a mut [u8], status_line: &str) -> &'a [u8] {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).unwrap();
-        assert!(read > 0, "{} closed a connection", server.name);
+        assert!(read > 0, "a server closed a connection");
         filled += read;
         let Some(head) = buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head]).unwrap().to_ascii_lowercase();
         let length: usize =
             text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok()).unwrap();
         if filled == head + 4 + length {
-            assert!(text.starts_with(server.status_line), "{}: {text}", server.name);
-            return;
+            assert!(text.starts_with(status_line), "{text}");
+            return &buffer[head + 4..filled];
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Keyward beside a bare pingora pass-through, in one run, as ratios.
 //!
-//! Four servers get the same load in turn, in several rounds: a trivial upstream; pingora's own proxy in front of that
-//! upstream, which judges nothing; Keyward executing `Encrypt` with its embedded KMS; Keyward refusing it. For each the
-//! table says requests per second and CPU time per request, and both relative to the pass-through.
+//! Each gets the same load in turn, in several rounds: a bare HTTP server; pingora's own proxy in front of that server,
+//! which judges nothing; Keyward executing `Encrypt`, `Decrypt` and `GenerateDataKey` with its embedded KMS; Keyward
+//! refusing `Encrypt`. For each the table says requests per second, relative to both bare ones, and CPU time per request,
+//! relative to the pass-through.
 //!
 //! `benches/proxy/run` (or `cargo bench --bench proxy -- --seconds 5 --rounds 3 --connections 32`)
 
@@ -67,13 +68,17 @@ fn print_table(servers: &[Server], results: &[Vec<Measured>]) {
         .iter()
         .map(|rounds| (median(rounds.iter().map(Measured::per_second)), median(rounds.iter().map(Measured::cpu_us))))
         .collect();
-    let base =
-        servers.iter().position(|server| server.name == servers::PASS_THROUGH).map_or((1.0, 1.0), |at| medians[at]);
-    println!("\nmedians of {} rounds; ratios to the pass-through\n", results[0].len());
-    println!("| server | requests/s | ratio | CPU µs/request | ratio |\n|---|--:|--:|--:|--:|");
-    for (server, (per_second, cpu_us)) in servers.iter().zip(medians) {
-        let (faster, cpu) = (per_second / base.0, cpu_us / base.1);
-        println!("| {} | {per_second:.0} | {faster:.2} | {cpu_us:.1} | {cpu:.2} |", server.name);
+    let of = |name| servers.iter().position(|server| server.name == name).map_or((1.0, 1.0), |at| medians[at]);
+    let (upstream, pass_through) = (of(servers::UPSTREAM), of(servers::PASS_THROUGH));
+    println!("\nmedians of {} rounds\n", results[0].len());
+    println!(
+        "| server | requests/s | of the bare server | of the pass-through | CPU µs/request | of the pass-through |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|");
+    for (server, (per_second, cpu_us)) in servers.iter().zip(&medians) {
+        let (of_server, of_proxy, cpu) =
+            (per_second / upstream.0, per_second / pass_through.0, cpu_us / pass_through.1);
+        println!("| {} | {per_second:.0} | {of_server:.2} | {of_proxy:.2} | {cpu_us:.1} | {cpu:.2} |", server.name);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The servers that are compared, each a process of its own, and the request that each gets.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,14 +16,32 @@ use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service;
 use tempfile::TempDir;
 
-/// The name of the server that the others are compared with.
+use crate::load::read_answer;
+
+/// The names of the servers that the others are compared with.
+pub const UPSTREAM: &str = "bare HTTP server";
 pub const PASS_THROUGH: &str = "pingora, bare pass-through";
+
+/// How an answer begins that is none of refusal, in small letters.
+const OK: &str = "http/1.1 200";
+
+/// Two of the example's callers: one who may use the key, and one who may not.
+const ALICE: Caller = Caller { id: "LTAIKeywardExampleAlice", secret: "keyward-example-secret-alice" };
+const BOB: Caller = Caller { id: "LTAIKeywardExampleBob", secret: "keyward-example-secret-bob" };
 
 /// Who asks.
 #[derive(Clone, Copy)]
-pub struct Caller {
+struct Caller {
     id: &'static str,
     secret: &'static str,
+}
+
+/// What is asked, again and again.
+#[derive(Clone)]
+pub struct Request {
+    caller: Caller,
+    operation: &'static str,
+    own: Vec<(&'static str, String)>,
 }
 
 /// A server under load.
@@ -31,7 +49,7 @@ pub struct Server {
     pub name: &'static str,
     pub address: String,
     pub process: u32,
-    pub caller: Caller,
+    pub request: Request,
     pub status_line: &'static str,
 }
 
@@ -58,20 +76,27 @@ impl Servers {
     }
 
     pub fn all(&self) -> Vec<Server> {
-        let allowed = Caller { id: "LTAIKeywardExampleAlice", secret: "keyward-example-secret-alice" };
-        let refused = Caller { id: "LTAIKeywardExampleBob", secret: "keyward-example-secret-bob" };
-        let server = |name, (child, address): &(Child, String), caller: Caller, status_line| Server {
+        let server = |name, (child, address): &(Child, String), request: &Request, status_line| Server {
             name,
             address: address.clone(),
             process: child.id(),
-            caller,
+            request: request.clone(),
             status_line,
         };
+        let key = ("KeyId", "key-exampleorders01".to_owned());
+        let own = vec![key.clone(), ("Plaintext", "aGVsbG8gd29ybGQgPz5+".to_owned())];
+        let encrypt = Request { caller: ALICE, operation: "Encrypt", own };
+        let blob = ("CiphertextBlob", member(&self.keyward.1, &encrypt, "CiphertextBlob"));
+        let decrypt = Request { operation: "Decrypt", own: vec![blob], ..encrypt.clone() };
+        let generate = Request { operation: "GenerateDataKey", own: vec![key], ..encrypt.clone() };
+        let refused = Request { caller: BOB, ..encrypt.clone() };
         vec![
-            server("upstream alone", &self.upstream, allowed, "http/1.1 200"),
-            server(PASS_THROUGH, &self.pass_through, allowed, "http/1.1 200"),
-            server("Keyward, Encrypt executed", &self.keyward, allowed, "http/1.1 200"),
-            server("Keyward, Encrypt refused", &self.keyward, refused, "http/1.1 403"),
+            server(UPSTREAM, &self.upstream, &encrypt, OK),
+            server(PASS_THROUGH, &self.pass_through, &encrypt, OK),
+            server("Keyward, `Encrypt` executed", &self.keyward, &encrypt, OK),
+            server("Keyward, `Decrypt` executed", &self.keyward, &decrypt, OK),
+            server("Keyward, `GenerateDataKey` executed", &self.keyward, &generate, OK),
+            server("Keyward, `Encrypt` refused", &self.keyward, &refused, "http/1.1 403"),
         ]
     }
 }
@@ -85,26 +110,32 @@ impl Drop for Servers {
     }
 }
 
-impl Caller {
-    /// A signed request as the classic Python client sends it.
-    pub fn encrypt(&self, nonce: &str) -> Vec<u8> {
-        encrypt(self.id, self.secret, nonce)
+impl Request {
+    /// The request, signed, as the classic Python client sends it.
+    pub fn signed(&self, nonce: &str) -> Vec<u8> {
+        let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let Caller { id, secret } = self.caller;
+        let secret = secret.into();
+        let signer = Signer { access_key_id: id, secret: &secret, security_token: None, timestamp: &timestamp, nonce };
+        let own = self.own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let signed = signer.rpc(self.operation, "JSON", &own);
+        let body = signed.canonical();
+        format!(
+            "POST / HTTP/1.1\r\nHost: kms.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
     }
 }
 
-fn encrypt(id: &str, secret: &str, nonce: &str) -> Vec<u8> {
-    let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let secret = secret.into();
-    let signer = Signer { access_key_id: id, secret: &secret, security_token: None, timestamp: &timestamp, nonce };
-    let own = [("KeyId", "key-exampleorders01"), ("Plaintext", "aGVsbG8gd29ybGQgPz5+")].into_iter().collect();
-    let signed = signer.rpc("Encrypt", "JSON", &own);
-    let body = signed.canonical();
-    format!(
-        "POST / HTTP/1.1\r\nHost: kms.test\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+/// A member of the answer to one request.
+fn member(address: &str, request: &Request, name: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(&request.signed("before everything else")).unwrap();
+    let mut buffer = vec![0; 16 * 1024];
+    let answer: serde_json::Value = serde_json::from_slice(read_answer(&mut stream, &mut buffer, OK)).unwrap();
+    answer[name].as_str().unwrap().to_owned()
 }
 
 /// Keyward with the example settings, without audit lines: a pass-through writes none either.
@@ -139,7 +170,7 @@ fn free_address() -> String {
 
 fn await_port(address: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while std::net::TcpStream::connect(address).is_err() {
+    while TcpStream::connect(address).is_err() {
         assert!(Instant::now() < deadline, "{address} does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
