@@ -1,6 +1,7 @@
 //! The embedded KMS as its callers see it.
 
 mod aliases;
+mod answers;
 mod asymmetric;
 mod cryptography;
 mod data_keys;

@@ -99,9 +99,19 @@ impl House {
     /// What somebody is answered, or told instead: `STATUS CODE: MESSAGE`.
     pub fn ask(&self, who: &Who, operation: &str, given: Given<'_>) -> Result<Value, String> {
         let told = |error: KmsError| format!("{} {}: {}", error.status, error.code.as_str(), error.message);
-        let permit =
-            judge(&self.store.current(), who, operation, given).map_err(|rejection| told(rejection.error()))?;
-        self.kms.execute(&permit, at(0)).map(Value::from).map_err(told)
+        self.answer(who, operation, given, at(0)).map(Value::from).map_err(told)
+    }
+
+    /// What somebody is answered at that moment, or the error that is told instead.
+    pub fn answer(
+        &self,
+        who: &Who,
+        operation: &str,
+        given: Given<'_>,
+        now: Timestamp,
+    ) -> Result<Map<String, Value>, KmsError> {
+        let permit = judge(&self.store.current(), who, operation, given).map_err(|rejection| rejection.error())?;
+        self.kms.execute(&permit, now)
     }
 
     /// The id of a new key of Alice's, in an instance.
