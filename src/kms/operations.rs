@@ -313,6 +313,7 @@ impl Operation {
             "AsymmetricDecrypt",
             "AsymmetricSign",
             "AsymmetricVerify",
+            "GetPublicKey",
             "GenerateMac",
             "VerifyMac",
             "GetSecretValue",

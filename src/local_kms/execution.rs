@@ -41,6 +41,15 @@ impl<'a> Execution<'a> {
         &self.permit.caller().account
     }
 
+    /// That the client states its region; which one was judged.
+    ///
+    /// # Errors
+    /// 400 `MissingParameter`.
+    pub fn require_region(&self) -> Result<(), KmsError> {
+        let stated = self.permit.request().region.as_ref().map(|_| ());
+        stated.ok_or_else(|| KmsError::missing_parameter("RegionId"))
+    }
+
     /// Whether the operation's need at `position` was there at all.
     pub fn has_target(&self, position: usize) -> bool {
         self.permit.targets().get(position).is_some()

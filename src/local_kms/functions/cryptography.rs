@@ -67,12 +67,19 @@ pub fn opened(execution: &Execution<'_>, context: &str) -> Result<(KeyVersion, Z
     Ok((version.clone(), plaintext))
 }
 
-/// `ReEncrypt`: the plaintext never leaves. A ciphertext of an asymmetric key is told by its algorithm. The answer names
-/// the key that encrypts now; the documentation leaves open which of the two is meant.
+/// What a ciphertext of an asymmetric key needs, all three (ReEncrypt, "SourceKeyId" and the following).
+const SOURCE: [&str; 3] = ["SourceKeyId", "SourceKeyVersionId", "SourceEncryptionAlgorithm"];
+
+/// `ReEncrypt`: the plaintext never leaves. A ciphertext of an asymmetric key is told by the version or algorithm that it
+/// needs. The answer names the key that encrypts now; the documentation leaves open which of the two is meant.
 pub fn re_encrypt(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    let plaintext = match execution.params().given("SourceEncryptionAlgorithm") {
-        Some(_) => asymmetric::decrypted(execution, "SourceKeyVersionId", "SourceEncryptionAlgorithm")?.1,
-        None => opened(execution, "SourceEncryptionContext")?.1,
+    let [source, version, algorithm] = SOURCE;
+    let params = execution.params();
+    let plaintext = if [version, algorithm].iter().any(|name| params.given(name).is_some()) {
+        params.require(source)?;
+        asymmetric::decrypted(execution, version, algorithm)?.1
+    } else {
+        opened(execution, "SourceEncryptionContext")?.1
     };
     let name = execution.key(1)?;
     let state = execution.kms.state();

@@ -144,8 +144,19 @@ pub fn restore_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     only_name(execution)
 }
 
-/// `RotateSecret` and `UpdateSecretRotationPolicy`: nothing that a generic secret has.
-pub fn no_rotation(execution: &Execution<'_>) -> Result<Members, KmsError> {
+/// `RotateSecret`: nothing that a generic secret has.
+pub fn rotate_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    execution.params().require("VersionId")?;
+    no_rotation(execution)
+}
+
+/// `UpdateSecretRotationPolicy`: nothing that a generic secret has.
+pub fn update_secret_rotation_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    execution.params().require("EnableAutomaticRotation")?;
+    no_rotation(execution)
+}
+
+fn no_rotation(execution: &Execution<'_>) -> Result<Members, KmsError> {
     execution.kms.state().secret(execution.secret(0)?)?;
     let why = "generic secrets do not rotate by themselves; put a new version";
     Err(KmsError::because(ErrorCode::UnsupportedOperation, why))

@@ -126,7 +126,8 @@ fn created(execution: &Execution<'_>, name: &SecretName, secret: &Secret) -> Res
     ]))
 }
 
-/// `DescribeSecret`: everything but the data. Members about rotation and deletion are there only when there is one.
+/// `DescribeSecret`: everything but the data. When it will be deleted is there only if it will be; members about rotation
+/// are for managed secrets only (DescribeSecret, "AutomaticRotation").
 pub fn describe_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let name = execution.secret(0)?;
     let fetch_tags = parameters::switch(execution.params(), "FetchTags")?;
@@ -143,7 +144,6 @@ pub fn describe_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
         ("UpdateTime", text(&secret.updated.to_string())),
         ("PlannedDeleteTime", secret.deletion.and_then(|moment| text(&moment.to_string()))),
         ("DKMSInstanceId", secret.instance.as_deref().and_then(text)),
-        ("AutomaticRotation", text("Disabled")),
         ("ExtendedConfig", secret.extended_config.as_deref().and_then(text)),
         ("Tags", fetch_tags.then(|| tag_list(&secret.tags))),
     ]))

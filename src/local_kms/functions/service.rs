@@ -13,6 +13,9 @@ use super::super::parameters::{self, Page};
 use super::keys::page_members;
 use super::{Members, list, members};
 
+/// How many instances a page has when nothing else is asked for (ListKmsInstances, "PageSize").
+const INSTANCES_PAGE_SIZE: usize = 20;
+
 /// How long a random password is when nothing else is asked for (GetRandomPassword, "PasswordLength").
 const PASSWORD_CHARS: usize = 32;
 
@@ -31,7 +34,7 @@ pub fn describe_account_kms_status(_: &Execution<'_>) -> Result<Members, KmsErro
 
 /// `ListKmsInstances`: those that a key or secret of the caller's account is in.
 pub fn list_kms_instances(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    let page = Page::read(execution.params(), 1..=100)?;
+    let page = Page::read_with(execution.params(), 1..=100, INSTANCES_PAGE_SIZE)?;
     let account = execution.kms.state().account(execution.account());
     let of_keys = account.keys.values().filter_map(|key| key.instance.clone());
     let of_secrets = account.secrets.values().filter_map(|secret| secret.instance.clone());

@@ -15,6 +15,9 @@ use super::super::secret::Secret;
 use super::super::state::{Draft, Record, State};
 use super::{Members, list, members};
 
+/// Most resources in one request (TagResources, "ResourceId").
+const RESOURCES_MAX: usize = 50;
+
 /// Most entries of one answer of ListTagResources.
 const ROWS_MAX: usize = 200;
 
@@ -26,9 +29,20 @@ pub fn tag_resource(execution: &Execution<'_>) -> Result<Members, KmsError> {
 
 /// `TagResources`: the same for several.
 pub fn tag_resources(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    check_batch(execution)?;
     execution.params().require("Tag.1.Key")?;
     execution.params().require("ResourceId.1")?;
     add_tags(execution)
+}
+
+/// What TagResources, UntagResources and ListTagResources have in common: the region is said, and not too many resources.
+fn check_batch(execution: &Execution<'_>) -> Result<(), KmsError> {
+    execution.require_region()?;
+    if execution.targets().len() > RESOURCES_MAX {
+        let why = format!("there may be {RESOURCES_MAX} resources");
+        return Err(KmsError::invalid_parameter_because("ResourceId", why));
+    }
+    Ok(())
 }
 
 fn add_tags(execution: &Execution<'_>) -> Result<Members, KmsError> {
@@ -55,8 +69,12 @@ pub fn untag_resource(execution: &Execution<'_>) -> Result<Members, KmsError> {
 /// `UntagResources`: the same for several; `All=true` takes all of them away.
 pub fn untag_resources(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let params = execution.params();
+    check_batch(execution)?;
     params.require("ResourceId.1")?;
     let keys = params.list("TagKey");
+    if keys.len() > TAGS_MAX {
+        return Err(KmsError::invalid_parameter_because("TagKey", format!("there may be {TAGS_MAX} keys")));
+    }
     match (keys.as_slice(), parameters::switch(params, "All")?) {
         ([], true) => remove_tags(execution, &|_| true),
         ([], false) => Err(KmsError::missing_parameter("TagKey.1")),
@@ -123,6 +141,7 @@ pub fn list_resource_tags(execution: &Execution<'_>) -> Result<Members, KmsError
 /// `ListTagResources`: of the resources that are named, or of all of their kind; `Tag.N` narrows it.
 pub fn list_tag_resources(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let params = execution.params();
+    check_batch(execution)?;
     let kind = params.require("ResourceType")?;
     let start = start_of(params)?;
     let rows = rows(execution, &execution.kms.state(), kind, &wanted_tags(params))?;

@@ -38,7 +38,7 @@ fn a_secret_is_what_was_put_into_it() {
     let expected = json!({
         "Arn": arn, "SecretName": "app/db", "SecretType": "Generic", "Description": "d", "EncryptionKeyId": key,
         "CreateTime": "2026-01-02T03:00:00Z", "UpdateTime": "2026-01-02T03:00:00Z", "DKMSInstanceId": INSTANCE,
-        "AutomaticRotation": "Disabled", "ExtendedConfig": config,
+        "ExtendedConfig": config,
         "Tags": {"Tag": [{"TagKey": "env", "TagValue": "dev"}]},
     });
     assert_eq!(described, expected);

@@ -57,22 +57,21 @@ fn batches_change_all_or_nothing() {
         (tags_of(&house, &key), tags_of(&house, &other)),
         (pairs(&[("env", "test")]), pairs(&[("env", "test")]))
     );
-    let one_is_gone =
-        [("ResourceType", "key"), ("ResourceId.1", key.as_str()), ("ResourceId.2", "key-none"), ("TagKey.1", "env")];
+    let one_is_gone = [both[0], both[1], both[2], ("ResourceId.2", "key-none"), ("TagKey.1", "env")];
     assert!(house.refused("UntagResources", &one_is_gone).starts_with("404 Forbidden.KeyNotFound"));
     assert_eq!(tags_of(&house, &key).len(), 1);
     let listed = house.ok("ListTagResources", &[("RegionId", REGION), ("ResourceType", "key"), ("Tag.1.Key", "env")]);
     assert_eq!(listed["TagResources"]["TagResource"].as_array().unwrap().len(), 2);
     assert_eq!(listed["NextToken"], "");
-    let none = house.ok("ListTagResources", &[("ResourceType", "key"), ("Tag.1.Key", "env"), ("Tag.1.Value", "no")]);
+    let none = house.ok("ListTagResources", &[both[0], both[1], ("Tag.1.Key", "env"), ("Tag.1.Value", "no")]);
     assert_eq!(none["TagResources"]["TagResource"], json!([]));
     house.ok("UntagResources", &[&both[..], &[("All", "true")]].concat());
     assert_eq!((tags_of(&house, &key), tags_of(&house, &other)), (vec![], vec![]));
     for wrong in [&[][..], &[("All", "true"), ("TagKey.1", "a")]] {
         assert!(house.refused("UntagResources", &[&both[..], wrong].concat()).starts_with("400 "), "{wrong:?}");
     }
-    house.ok("TagResources", &[("ResourceType", "secret"), ("ResourceId.1", "db"), tag[0], tag[1]]);
-    let of_secrets = house.ok("ListTagResources", &[("ResourceType", "secret")]);
+    house.ok("TagResources", &[both[0], ("ResourceType", "secret"), ("ResourceId.1", "db"), tag[0], tag[1]]);
+    let of_secrets = house.ok("ListTagResources", &[both[0], ("ResourceType", "secret")]);
     let expected = json!([{"ResourceId": "db", "ResourceType": "secret", "TagKey": "env", "TagValue": "test"}]);
     assert_eq!(of_secrets["TagResources"]["TagResource"], expected);
 }
@@ -85,9 +84,9 @@ fn long_lists_come_in_parts() {
     for _ in 0..11 {
         house.ok("CreateKey", &[("Tags", &many)]);
     }
-    let first = house.ok("ListTagResources", &[("ResourceType", "key")]);
+    let first = house.ok("ListTagResources", &[("RegionId", REGION), ("ResourceType", "key")]);
     let token = text(&first, "/NextToken");
-    let rest = house.ok("ListTagResources", &[("ResourceType", "key"), ("NextToken", &token)]);
+    let rest = house.ok("ListTagResources", &[("RegionId", REGION), ("ResourceType", "key"), ("NextToken", &token)]);
     let count = |answer: &Value| answer["TagResources"]["TagResource"].as_array().unwrap().len();
     assert_eq!((count(&first), count(&rest), &rest["NextToken"]), (200, 20, &json!("")));
 }
