@@ -81,12 +81,16 @@ pub fn list_key_versions(execution: &Execution<'_>) -> Result<Members, KmsError>
     Ok(page_members("KeyVersions", list("KeyVersion", entries), total, page))
 }
 
-/// `UpdateRotationPolicy`.
+/// `UpdateRotationPolicy`, of symmetric keys whose material is made here; of an imported one the code says so, as it does
+/// for CreateKeyVersion.
 pub fn update_rotation_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
     execution.params().require("EnableAutomaticRotation")?;
     let rotation = rotation(execution, ROTATION_DAYS)?;
     change_key(execution, Purpose::Cryptography, |key| {
-        if !key.rotates() {
+        if key.import.is_some() {
+            return Err(ErrorCode::UnsupportedOrigin.into());
+        }
+        if key.spec.symmetric().is_none() {
             return Err(ErrorCode::UnsupportedOperation.into());
         }
         Ok(Key { rotation, ..key.clone() })

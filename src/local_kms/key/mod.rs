@@ -161,11 +161,6 @@ impl Key {
         Ok(self.with_version(KeyVersion::generate(self.spec, ids, now)?, now))
     }
 
-    /// Whether it can get new versions by itself: symmetric keys can, whose material is made here.
-    pub fn rotates(&self) -> bool {
-        self.spec.symmetric().is_some() && self.import.is_none()
-    }
-
     /// The key with material from outside, until `expires`.
     ///
     /// # Errors
