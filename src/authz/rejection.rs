@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::needs::Permission;
 use super::snapshot::Rules;
 use crate::authn::Unidentified;
-use crate::kms::{Api, Call, ErrorCode, KmsError, KmsRequest};
+use crate::kms::{Api, Call, ErrorCode, KmsError, KmsRequest, truth};
 use crate::policy::{Half, Identity, PolicySource, Principal, Refusal, StatementRef};
 
 /// Why a request is not executed.
@@ -100,8 +100,9 @@ impl Denial {
 /// A request that asks what would happen is told so in a code of its own.
 fn no_permission(request: &KmsRequest) -> ErrorCode {
     let has_dry_run = matches!(request.call, Call::Known(operation) if operation.has_dry_run());
+    let is_trial = has_dry_run && request.params.given("DryRun").and_then(truth) == Some(true);
     match request.api {
-        Api::Kms if has_dry_run && request.params.given("DryRun") == Some("true") => ErrorCode::AccessDenied,
+        Api::Kms if is_trial => ErrorCode::AccessDenied,
         Api::Kms => ErrorCode::NoPermission,
         Api::Sts => ErrorCode::StsNoPermission,
     }

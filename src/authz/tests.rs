@@ -304,6 +304,7 @@ fn the_status_is_the_documented_one_unless_the_operator_chose_another() {
 fn a_dry_run_that_is_refused_has_a_code_of_its_own() {
     for (operation, dry_run, expected) in [
         ("Encrypt", "true", "400 AccessDeniedError"),
+        ("Encrypt", "True", "400 AccessDeniedError"),
         ("Encrypt", "false", "403 Forbidden.NoPermission"),
         ("DisableKey", "true", "403 Forbidden.NoPermission"),
         ("BrandNewThing", "true", "403 Forbidden.NoPermission"),

@@ -24,7 +24,7 @@ pub use names::{
 };
 pub use operations::{Api, Authorization, Effect, Need, OPERATIONS, On, Operation, STS_OPERATIONS, Scope};
 pub use origin::{ClientCertificate, Origin, is_foreign};
-pub use params::{Params, percent_encode};
+pub use params::{Params, percent_encode, truth};
 pub use request::{Call, KmsRequest, RawRequest};
 pub use scheme::{
     AcsSignature, Algorithm, ClientKeySignature, CredentialScope, Hash, KeyKind, RpcSignature, Scheme, Version,

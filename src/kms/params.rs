@@ -166,6 +166,15 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
+/// What a switch says, if it says anything: Python's clients send `True` and `False`, all others `true` and `false`.
+pub fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" => Some(true),
+        "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 /// Canonical percent-encoding: `A-Za-z0-9-_.~` stay, every other byte becomes `%XX` in upper case.
 pub fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()

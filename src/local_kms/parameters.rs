@@ -9,7 +9,7 @@ use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 use crate::authz::parse_policy;
-use crate::kms::{self, ErrorCode, KmsError, Params};
+use crate::kms::{self, ErrorCode, KmsError, Params, truth};
 use crate::policy::Kind;
 use crate::source::Problem;
 use crate::source::json::Node;
@@ -42,11 +42,8 @@ pub fn text(params: &Params, name: &str, chars_max: usize) -> Result<String, Kms
 /// # Errors
 /// It is anything else.
 pub fn switch(params: &Params, name: &str) -> Result<bool, KmsError> {
-    match params.given(name) {
-        Some("true") => Ok(true),
-        Some("false") | None => Ok(false),
-        Some(_) => Err(KmsError::invalid_parameter_because(name, "it is true or false")),
-    }
+    let Some(text) = params.given(name) else { return Ok(false) };
+    truth(text).ok_or_else(|| KmsError::invalid_parameter_because(name, "it is true or false"))
 }
 
 /// The whole number at `name`, within `range`.

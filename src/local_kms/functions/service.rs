@@ -53,8 +53,8 @@ pub fn get_random_password(execution: &Execution<'_>) -> Result<Members, KmsErro
     let params = execution.params();
     let length = parameters::number(params, "PasswordLength", 8..=128)?.unwrap_or(PASSWORD_CHARS);
     let kinds = kinds(params)?;
-    let each = !matches!(params.given("RequireEachIncludedType"), Some("false"));
-    parameters::switch(params, "RequireEachIncludedType")?;
+    const EACH: &str = "RequireEachIncludedType";
+    let each = params.given(EACH).is_none() || parameters::switch(params, EACH)?;
     let all: Vec<char> = kinds.concat();
     if all.is_empty() || (each && kinds.iter().any(Vec::is_empty)) {
         return Err(KmsError::invalid_parameter_because(

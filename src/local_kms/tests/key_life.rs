@@ -80,6 +80,22 @@ fn a_key_that_is_scheduled_is_gone_in_time_and_its_aliases_with_it() {
     assert_eq!(house.reopened().kms.key_count(), 1, "{other} is left");
 }
 
+/// Python's clients send booleans as Python prints them.
+#[test]
+fn switches_are_read_as_every_client_writes_them() {
+    let house = House::new();
+    let key = house.key();
+    for (value, expected) in [("True", "Enabled"), ("false", "Disabled"), ("true", "Enabled"), ("False", "Disabled")] {
+        house.ok("SetDeletionProtection", &[("KeyId", &key), ("EnableDeletionProtection", value)]);
+        assert_eq!(metadata(&house, &key)["DeletionProtection"], expected, "{value}");
+    }
+    for value in ["TRUE", "1", "yes"] {
+        let told =
+            house.days_later(0, "SetDeletionProtection", &[("KeyId", &key), ("EnableDeletionProtection", value)]);
+        assert_eq!(told.map(drop), Err("400 InvalidParameter".into()), "{value}");
+    }
+}
+
 #[test]
 fn a_protected_key_is_not_deleted() {
     let house = House::new();
