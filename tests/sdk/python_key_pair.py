@@ -8,8 +8,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from common import ACCOUNT, Report, administrate_key, equal, keep_secret, use_key
+from common import ACCOUNT, Report, equal
 from tea_clients import connect
+from walk import walk
 
 KEY_ID = os.environ["KEYWARD_KEY_PAIR_ID"]
 PRIVATE_KEY = Path(os.environ["KEYWARD_KEY_PAIR_FILE"]).read_text("ascii").strip()  # the client wants no newline at the end
@@ -27,12 +28,9 @@ def another_private_key():
 def main():
     report = Report("python-key-pair")
     kim = with_key_pair(PRIVATE_KEY)
-    ours = f"{report.client}-{secrets.token_hex(4)}"
-
     with report.check("kim is told who she is"):
         equal(kim("GetCallerIdentity")["Arn"], f"{ACCOUNT}:user/kim")
-    use_key(report, kim, administrate_key(report, kim, f"alias/sdk-{ours}"))
-    keep_secret(report, kim, f"sdk/{ours}")
+    walk(report, "imports", {"kim": kim}, f"{report.client}-{secrets.token_hex(4)}")
     with report.refused("another private key is refused", 400, "SignatureDoesNotMatch"):
         with_key_pair(another_private_key())("ListKeys")
     with report.refused("a signature with a secret instead of the key pair is refused", 400, "InvalidSignatureMethod"):

@@ -3,7 +3,7 @@
 import functools
 import sys
 
-from common import run
+from checks import run
 from tea_clients import connect
 
 SIGNATURES = {
