@@ -19,8 +19,8 @@ use super::key::{Tag, is_instance_id};
 /// Most entries of `Filters`.
 const FILTERS_MAX: usize = 10;
 
-/// Most values of one filter.
-const FILTER_VALUES_MAX: usize = 100;
+/// Most values of one filter (ListKeys, ListSecrets).
+const FILTER_VALUES_MAX: usize = 10;
 
 /// The highest number of a page.
 const PAGES_MAX: usize = 1_000_000;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::kms::{Address, ErrorCode, KeyId, KmsError, Params, Resource};
+use crate::kms::{Address, AliasName, ErrorCode, KeyId, KmsError, Params, Resource};
 use crate::policy::Kind;
 
 use super::super::execution::{Execution, internal_failure};
 use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, Protection, Usage};
 use super::super::parameters::{self, FilterTable, Filters, Page};
-use super::super::state::Record;
+use super::super::state::{Account, Record};
 use super::key_versions;
 use super::policies::store_policy;
 use super::{Members, address, list, members, present};
@@ -146,33 +146,45 @@ fn metadata(address: Address<'_>, id: &KeyId, key: &Key, delete_date: Option<&st
     ])
 }
 
-/// What keys can be filtered by (ListKeys, "Filters"). All keys here were created by users.
-const FILTERS: FilterTable<Key> = &[
-    ("KeyState", |key, value| key.state.to_string() == value),
-    ("TagKey", |key, value| key.tags.iter().any(|tag| tag.key == value)),
-    ("TagValue", |key, value| key.tags.iter().any(|tag| tag.value == value)),
-    ("Creator", |key, value| key.creator == value),
-    ("KeySpec", |key, value| key.spec.as_str() == value),
-    ("KeyUsage", |key, value| key.usage.as_str() == value),
-    ("ProtectionLevel", |key, value| key.protection.as_str() == value),
+/// A key with its id and the account that owns it, as lists show and filter it.
+struct Listed {
+    id: KeyId,
+    key: Arc<Key>,
+    owned: Account,
+}
+
+/// What keys can be filtered by (ListKeys, "Filters", which spells `keyId` so). All keys here were created by users.
+const FILTERS: FilterTable<Listed> = &[
+    ("KeyState", |listed, value| listed.key.state.to_string() == value),
+    ("keyId", |listed, value| listed.id.as_str() == value),
+    ("AliasName", |listed, value| {
+        AliasName::parse(value).is_some_and(|alias| listed.owned.aliases.get(&alias) == Some(&listed.id))
+    }),
+    ("TagKey", |listed, value| listed.key.tags.iter().any(|tag| tag.key == value)),
+    ("TagValue", |listed, value| listed.key.tags.iter().any(|tag| tag.value == value)),
+    ("Creator", |listed, value| listed.key.creator == value),
+    ("KeySpec", |listed, value| listed.key.spec.as_str() == value),
+    ("KeyUsage", |listed, value| listed.key.usage.as_str() == value),
+    ("ProtectionLevel", |listed, value| listed.key.protection.as_str() == value),
     ("CreatorType", |_, value| value == "User"),
-    ("DKMSInstanceId", |key, value| key.instance.as_deref() == Some(value)),
+    ("DKMSInstanceId", |listed, value| listed.key.instance.as_deref() == Some(value)),
 ];
 
 /// `ListKeys`: the keys of the caller's account, the oldest first.
 pub fn list_keys(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let page = Page::read(execution.params(), 1..=100)?;
     let filters = Filters::read(execution.params(), FILTERS)?;
-    let account = execution.kms.state().account(execution.account());
-    let mut keys: Vec<_> = account.keys.iter().filter(|(_, key)| filters.pass(key)).collect();
-    keys.sort_by_key(|(id, key)| (key.created, *id));
+    let owned = execution.kms.state().account(execution.account());
+    let listed = |(id, key): (&KeyId, &Arc<Key>)| Listed { id: id.clone(), key: key.clone(), owned: owned.clone() };
+    let mut keys: Vec<Listed> = owned.keys.iter().map(listed).filter(|listed| filters.pass(listed)).collect();
+    keys.sort_by(|a, b| (a.key.created, &a.id).cmp(&(b.key.created, &b.id)));
     let total = keys.len();
     let address = address(execution, execution.account());
-    let entry = |(id, _): (&KeyId, _)| -> Value {
-        let arn = Resource::key(address, id).arn;
-        members([("KeyId", id.as_str().into()), ("KeyArn", arn.into())]).into()
+    let entry = |listed: &Listed| -> Value {
+        let arn = Resource::key(address, &listed.id).arn;
+        members([("KeyId", listed.id.as_str().into()), ("KeyArn", arn.into())]).into()
     };
-    let entries = page.of(keys).into_iter().map(entry).collect();
+    let entries = page.of(keys).iter().map(entry).collect();
     Ok(page_members("Keys", list("Key", entries), total, page))
 }
 
