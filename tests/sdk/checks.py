@@ -11,7 +11,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from common import ACCOUNT, DENIED, Refused, Report, equal, tampered
+from common import ACCOUNT, DENIED, Refused, Report, access_key, equal, tampered
 from walk import walk
 
 CALLS = Path(os.environ["KEYWARD_CALLS"])  # the folder where each client notes which operations it has called
@@ -44,11 +44,11 @@ def noting(connect, called):
 def run(client, connect, wrong_secret_codes=("SignatureDoesNotMatch",), lives=LIVES):
     report, called = Report(client), set()
     connect = noting(connect, called)
-    keys = {name: [os.environ[f"KEYWARD_{name.upper()}_{part}"] for part in ("ID", "SECRET")] for name in ("kim", "alice", "bob")}
-    callers = {name: connect(*key) for name, key in keys.items()} | {"kim over TLS": connect(*keys["kim"], tls=True)}
+    callers = {name: connect(*access_key(name)) for name in ("kim", "alice", "bob")}
+    callers["kim over TLS"] = connect(*access_key("kim"), tls=True)
     for life in lives:
         walk(report, life, callers, f"{client}-{secrets.token_hex(4)}")
-    reject_strangers(report, connect, keys["kim"], wrong_secret_codes)
+    reject_strangers(report, connect, access_key("kim"), wrong_secret_codes)
     begin_sessions(report, connect, callers["kim"], callers["alice"])
     (CALLS / client).write_text("\n".join(sorted(called)))
     sys.exit(report.failed)

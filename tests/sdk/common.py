@@ -19,6 +19,11 @@ TEXTS = json.loads((HERE / "scenario.json").read_text("utf-8"))
 DENIED = 403, "Forbidden.NoPermission"
 
 
+def access_key(user):
+    """The id and the secret of a user in the example directory."""
+    return [os.environ[f"KEYWARD_{user.upper()}_{part}"] for part in ("ID", "SECRET")]
+
+
 class Refused(Exception):
     """The service said no, and the client understood."""
 

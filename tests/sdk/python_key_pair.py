@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from common import ACCOUNT, Report, equal
+from common import ACCOUNT, Report, access_key, equal
 from tea_clients import connect
 from walk import walk
 
@@ -30,7 +30,9 @@ def main():
     kim = with_key_pair(PRIVATE_KEY)
     with report.check("kim is told who she is"):
         equal(kim("GetCallerIdentity")["Arn"], f"{ACCOUNT}:user/kim")
-    walk(report, "imports", {"kim": kim}, f"{report.client}-{secrets.token_hex(4)}")
+    callers = {"kim": kim} | {name: connect(*access_key(name)) for name in ("alice", "bob")}
+    for life in "keys", "secrets":
+        walk(report, life, callers, f"{report.client}-{secrets.token_hex(4)}")
     with report.refused("another private key is refused", 400, "SignatureDoesNotMatch"):
         with_key_pair(another_private_key())("ListKeys")
     with report.refused("a signature with a secret instead of the key pair is refused", 400, "InvalidSignatureMethod"):

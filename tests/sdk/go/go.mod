@@ -1,7 +1,7 @@
 // The official Go clients that the tests drive: classic (signature V1) and Tea (the version it chooses).
 module keyward.test/sdk
 
-go 1.24
+go 1.22
 
 require (
 	github.com/alibabacloud-go/darabonba-openapi/v2 v2.0.9
