@@ -10,7 +10,7 @@ use super::lifecycle::Doors;
 use super::serve::House;
 use crate::authn::Member;
 use crate::settings::CredentialsDoor;
-use crate::source::{Problem, shown};
+use crate::source::{Problem, counted, shown};
 
 const TITLE: Style = AnsiColor::Cyan.on_default().bold();
 const LABEL: Style = Style::new().dimmed();
@@ -23,6 +23,8 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
     let endpoints = doors.endpoints.join("  ");
     let mut out = anstream::stderr().lock();
     let _ = writeln!(out, "\n{TITLE}Keyward {}{TITLE:#}  embedded KMS, policies enforced\n", env!("CARGO_PKG_VERSION"));
+    let keys = counted(house.kms.key_count(), "key", "keys");
+    let secrets = counted(house.kms.secret_count(), "secret", "secrets");
     let rows = [
         ("endpoint", format!("{endpoints}  region {}, account {}", settings.kms.region, settings.kms.account)),
         (
@@ -39,7 +41,7 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
             "callers",
             format!("{} in {} accounts  in {}", status.callers, status.accounts, shown(&settings.policies.identities)),
         ),
-        ("holds", format!("{} keys and {} secrets  {}", house.kms.key_count(), house.kms.secret_count(), kept(house))),
+        ("holds", format!("{keys} and {secrets}  {}", kept(house))),
         ("metrics", format!("http://{}/metrics, /healthz, /readyz", doors.admin_address)),
     ];
     for (label, text) in rows.into_iter().chain(credentials(house, doors)) {

@@ -12,7 +12,7 @@ use super::{Exit, SettingsFile, banner, sarif};
 use crate::local_kms::check_seed;
 use crate::policy::Finding;
 use crate::settings::Settings;
-use crate::source::Problem;
+use crate::source::{Problem, counted};
 use crate::store::{Inspection, inspect};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -146,12 +146,4 @@ fn place(problem: &Problem) -> serde_json::Map<String, Value> {
 
 fn why(code: &str) -> &'static str {
     sarif::warning_rules().find(|(known, ..)| *known == code).map_or("", |(.., why)| why)
-}
-
-fn counted(count: usize, one: &str, many: &str) -> String {
-    match count {
-        0 => format!("no {many}"),
-        1 => format!("1 {one}"),
-        _ => format!("{count} {many}"),
-    }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::kms::{AliasName, KeyId, SecretName, is_account_id};
+use crate::source::counted;
 
 use super::key::{Key, KeyVersion};
 use super::secret::Secret;
@@ -68,10 +69,6 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counted = |count: usize, one: &str, many: &str| match count {
-            1 => format!("1 {one}"),
-            _ => format!("{count} {many}"),
-        };
         let keys = counted(self.keys, "key", "keys");
         let aliases = counted(self.aliases, "alias", "aliases");
         write!(f, "{keys}, {aliases} and {}", counted(self.secrets, "secret", "secrets"))

@@ -82,6 +82,15 @@ pub fn suggest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> S
     }
 }
 
+/// So many things, in words: `no keys`, `1 key`, `2 keys`.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    match count {
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        _ => format!("{count} {many}"),
+    }
+}
+
 /// A path as people know it: `config/../policies` is `policies`.
 pub fn shown(path: &Path) -> String {
     let mut short = PathBuf::new();

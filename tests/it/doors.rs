@@ -381,7 +381,7 @@ fn a_workload_fetches_its_credentials_and_needs_no_secret() {
         house.edit("config/keyward.toml", setting, value);
     }
     let running = house.start();
-    let text = running.everything_written();
+    let text = running.written_with("/credentials");
     let address =
         text.split("  at http://").nth(1).and_then(|rest| rest.split("/credentials").next()).unwrap().to_owned();
     let token = house.read("config/credentials.token");

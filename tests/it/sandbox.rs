@@ -222,6 +222,13 @@ impl Running<'_> {
         self.audit()
     }
 
+    /// Everything it wrote, once this text is among it.
+    #[track_caller]
+    pub fn written_with(&self, text: &str) -> String {
+        assert!(wait(|| self.everything_written().contains(text)), "`{text}` was not written");
+        self.everything_written()
+    }
+
     /// Everything it wrote to standard output and standard error.
     pub fn everything_written(&self) -> String {
         [self.output.lock().unwrap().join("\n"), self.errors.lock().unwrap().join("\n")].join("\n")
