@@ -44,6 +44,29 @@ fn both_schemes_give_the_same_meaning() {
     assert_eq!((one.scheme.access_key_id(), other.scheme.access_key_id()), (Some("LTAI1"), Some("LTAI1")));
 }
 
+/// Rows: the region in the scope of a V4 signature, the parameter `RegionId`, what the client states by both.
+#[test]
+fn a_v4_signature_states_a_region_unless_its_client_knows_none() {
+    let another = "InvalidParameter: The specified parameter \"RegionId\" is not valid: the signature is made for another region.";
+    for (scope, parameter, expected) in [
+        ("cn-hangzhou", "", Ok(Some("cn-hangzhou"))),
+        ("cn-hangzhou", "&RegionId=cn-hangzhou", Ok(Some("cn-hangzhou"))),
+        ("cn-beijing", "&RegionId=cn-hangzhou", Err(another)),
+        ("center", "", Ok(None)),
+        ("center", "&RegionId=cn-beijing", Ok(Some("cn-beijing"))),
+    ] {
+        let credential = format!("ACS4-HMAC-SHA256 Credential=LTAI1/20260102/{scope}/Kms/aliyun_v4_request,");
+        let headers: Vec<_> = V3
+            .iter()
+            .map(|(name, value)| (*name, value.replace("ACS3-HMAC-SHA256 Credential=LTAI1,", &credential)))
+            .collect();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let told = parse("POST", &format!("/?KeyId=key-1{parameter}"), &headers, "").map(|request| request.region);
+        let told = told.as_ref().map(Option::as_deref).map_err(String::as_str);
+        assert_eq!(told, expected, "{scope} {parameter}");
+    }
+}
+
 #[test]
 fn parameters_may_stand_in_the_query_or_the_form_or_both() {
     assert!(parse("POST", "/", &[FORM], V1).is_ok());

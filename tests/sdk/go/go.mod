@@ -1,4 +1,4 @@
-// The official Go clients that the tests drive: classic (signature V1) and Tea (the version it chooses).
+// The official Go clients that the tests drive: classic (signature V1) and Tea (signature V3).
 module keyward.test/sdk
 
 go 1.22

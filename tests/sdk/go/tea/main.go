@@ -1,8 +1,10 @@
-// Drives Keyward with kms-20160120/v3, the Tea client: the signature that it chooses, parameters in the query.
+// Drives Keyward with kms-20160120/v3, the Tea client: parameters in the query. The argument, if there is one, is the
+// version of the signature: V3 unless the client is told.
 package main
 
 import (
 	"errors"
+	"os"
 	"reflect"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
@@ -19,6 +21,9 @@ func call(caller driver.Caller, action string, parameters map[string]any) (any, 
 	config := &openapi.Config{
 		AccessKeyId: &caller.ID, AccessKeySecret: &caller.Secret, RegionId: tea.String(driver.Region),
 		Endpoint: tea.String(caller.Endpoint()), Protocol: tea.String(caller.Protocol()),
+	}
+	if len(os.Args) > 1 {
+		config.SignatureVersion = &os.Args[1]
 	}
 	if caller.Token != "" {
 		config.SecurityToken = &caller.Token
