@@ -1,10 +1,11 @@
-// Drives Keyward with aliyun-java-sdk-kms: signature V1, parameters in the query. Reads calls from the standard input and
-// writes what came of them (see foreign.py).
+// Drives Keyward with aliyun-java-sdk-kms: parameters in the query. Reads calls from the standard input and writes what came
+// of them (see foreign.py). The argument is the version of the signature, V1 or V3.
 
 import com.aliyuncs.AcsRequest;
 import com.aliyuncs.AcsResponse;
 import com.aliyuncs.CommonRequest;
 import com.aliyuncs.DefaultAcsClient;
+import com.aliyuncs.auth.SignatureVersion;
 import com.aliyuncs.exceptions.ClientException;
 import com.aliyuncs.http.HttpResponse;
 import com.aliyuncs.http.MethodType;
@@ -42,7 +43,10 @@ public class JavaClassic {
     /** The fields of the client's classes are called as KMS calls the members, but for the first letter. */
     static final Gson GSON = new GsonBuilder().setFieldNamingPolicy(FieldNamingPolicy.UPPER_CAMEL_CASE).disableHtmlEscaping().create();
 
+    static SignatureVersion signature;
+
     public static void main(String[] args) throws Exception {
+        signature = SignatureVersion.valueOf(args[0]);
         var orders = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         var results = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         for (String line = orders.readLine(); line != null; line = orders.readLine()) {
@@ -114,6 +118,7 @@ public class JavaClassic {
         for (var parameter : parameters.entrySet()) {
             set(request, parameter.getKey(), parameter.getValue());
         }
+        request.setSysSignatureVersion(signature);
         request.setSysEndpoint(endpoint);
         request.setSysProtocol(protocol);
         return wrapped(GSON.toJsonTree(client.getAcsResponse(request)));
@@ -155,6 +160,7 @@ public class JavaClassic {
         var request = new CommonRequest();
         request.setSysMethod(MethodType.POST);
         request.setSysProtocol(protocol);
+        request.setSysSignatureVersion(signature);
         request.setSysDomain(endpoint);
         request.setSysVersion(STS_ACTIONS.contains(action) ? "2015-04-01" : "2016-01-20");
         request.setSysAction(action);
