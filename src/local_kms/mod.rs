@@ -153,10 +153,14 @@ impl LocalKms {
         }
     }
 
-    /// Whether executing this blocks, for the disk or for a long computation.
-    pub fn blocks(permit: &Permit) -> bool {
+    /// How executing this spends its time.
+    pub fn work(permit: &Permit) -> Work {
         let call = &permit.request().call;
-        call.effect() == Effect::Write || matches!(call, Call::Known(operation) if SLOW.contains(&operation.name))
+        match call {
+            Call::Known(operation) if HEAVY.contains(&operation.name) => Work::Computes,
+            _ if call.effect() == Effect::Write => Work::Waits,
+            _ => Work::Quick,
+        }
     }
 
     /// Does what should have happened by itself until `now`: deletions, rotations, the end of imported material. Blocks
@@ -225,8 +229,28 @@ impl LocalKms {
     }
 }
 
-/// The operations that change nothing and compute for a millisecond or more: those with the private half of an RSA key.
-const SLOW: &[&str] = &["AsymmetricDecrypt", "AsymmetricSign", "GetParametersForImport", "ReEncrypt"];
+/// How an execution spends its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// In microseconds.
+    Quick,
+    /// It waits for the disk.
+    Waits,
+    /// It computes for a millisecond or for seconds, and may wait for the disk as well.
+    Computes,
+}
+
+/// The operations that may make an asymmetric key, or compute with the private half of one.
+const HEAVY: &[&str] = &[
+    "CreateKey",
+    "CreateKeyVersion",
+    "GetParametersForImport",
+    "ImportKeyMaterial",
+    "AsymmetricDecrypt",
+    "AsymmetricSign",
+    "AsymmetricVerify",
+    "ReEncrypt",
+];
 
 /// A key goes with its aliases. What was encrypted with it is lost, as its owner was told.
 fn happen(draft: &mut Draft, due: &Due, (ids, now): (&Ids, Moment)) -> Result<(), KmsError> {

@@ -1,5 +1,6 @@
 //! The service: connections, and the path of one request through them.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
@@ -18,7 +20,7 @@ use crate::authn::ReplayMemory;
 use crate::authz::{Judgement, Permit, Trail, authorize};
 use crate::kms::{Answer, ErrorCode, Format, KmsError, Origin, RawRequest};
 use crate::listen::{Allowance, Connection, Peer};
-use crate::local_kms::LocalKms;
+use crate::local_kms::{LocalKms, Work};
 use crate::settings::{Limits, Settings};
 use crate::store::Store;
 use crate::telemetry::{Record, Telemetry};
@@ -34,6 +36,8 @@ pub struct Api {
     limits: Limits,
     drain: Arc<Drain>,
     replays: Option<Mutex<ReplayMemory>>,
+    /// How many may compute for long at the same time.
+    computing: Semaphore,
 }
 
 /// Whether the service is ending, and how many requests it still has to answer.
@@ -102,7 +106,9 @@ impl Api {
         let nonces = settings.signatures.nonces;
         let replays = (nonces > 0).then(|| Mutex::new(ReplayMemory::new(nonces, now())));
         let limits = settings.limits.clone();
-        Self { store, kms, telemetry, limits, drain, replays }
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let computing = Semaphore::new(cores.saturating_sub(1).max(1));
+        Self { store, kms, telemetry, limits, drain, replays, computing }
     }
 
     /// Answers one request after the other, until the client or the service ends.
@@ -211,15 +217,18 @@ impl Api {
         }
     }
 
-    /// Has a permitted request executed; what blocks, on a thread that may.
+    /// Has a permitted request executed; what blocks, on a thread that may. Whatever is computed for long leaves a core
+    /// to the others.
     async fn execute(
         &self,
         permit: Permit,
         now: Timestamp,
     ) -> Result<serde_json::Map<String, serde_json::Value>, KmsError> {
-        if !LocalKms::blocks(&permit) {
-            return self.kms.execute(&permit, now);
-        }
+        let _turn = match LocalKms::work(&permit) {
+            Work::Quick => return self.kms.execute(&permit, now),
+            Work::Waits => None,
+            Work::Computes => self.computing.acquire().await.ok(),
+        };
         let kms = self.kms.clone();
         tokio::task::spawn_blocking(move || kms.execute(&permit, now))
             .await
