@@ -1,5 +1,6 @@
 // Drives Keyward with aliyun-java-sdk-kms: parameters in the query. Reads calls from the standard input and writes what came
-// of them (see foreign.py). The argument is the version of the signature, V1 or V3.
+// of them (see foreign.py). The arguments are the version of the signature, V1 or V3, and the
+// format of the answers, JSON or XML.
 
 import com.aliyuncs.AcsRequest;
 import com.aliyuncs.AcsResponse;
@@ -7,6 +8,7 @@ import com.aliyuncs.CommonRequest;
 import com.aliyuncs.DefaultAcsClient;
 import com.aliyuncs.auth.SignatureVersion;
 import com.aliyuncs.exceptions.ClientException;
+import com.aliyuncs.http.FormatType;
 import com.aliyuncs.http.HttpResponse;
 import com.aliyuncs.http.MethodType;
 import com.aliyuncs.http.ProtocolType;
@@ -44,9 +46,11 @@ public class JavaClassic {
     static final Gson GSON = new GsonBuilder().setFieldNamingPolicy(FieldNamingPolicy.UPPER_CAMEL_CASE).disableHtmlEscaping().create();
 
     static SignatureVersion signature;
+    static FormatType format;
 
     public static void main(String[] args) throws Exception {
         signature = SignatureVersion.valueOf(args[0]);
+        format = FormatType.valueOf(args[1]);
         var orders = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         var results = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         for (String line = orders.readLine(); line != null; line = orders.readLine()) {
@@ -119,6 +123,7 @@ public class JavaClassic {
             set(request, parameter.getKey(), parameter.getValue());
         }
         request.setSysSignatureVersion(signature);
+        request.setSysAcceptFormat(format);
         request.setSysEndpoint(endpoint);
         request.setSysProtocol(protocol);
         return wrapped(GSON.toJsonTree(client.getAcsResponse(request)));
