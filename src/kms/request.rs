@@ -252,9 +252,11 @@ fn call_of(api: Api, name: &str) -> Result<Call, KmsError> {
     Ok(Call::Unknown(name.to_owned()))
 }
 
-/// What a V4 signature says where the client cannot tell the region from the name of the endpoint: Go's never can from
-/// one that is not Alibaba Cloud's.
-const REGION_UNKNOWN: &str = "center";
+/// Whether a V4 signature states no region. Go's client takes the region from the name of the endpoint: where that is not
+/// one of Alibaba Cloud's it writes `center`, or whatever stands between two dots, a port included.
+fn is_unknown(region: &str) -> bool {
+    region == "center" || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
 
 /// The region that the client states; a V4 signature states one too, and the product.
 fn region_of(params: &Params, scheme: &Scheme, api: Api) -> Result<Option<String>, KmsError> {
@@ -264,7 +266,7 @@ fn region_of(params: &Params, scheme: &Scheme, api: Api) -> Result<Option<String
     if scope.product != api.product() {
         return Err(KmsError::because(ErrorCode::IncompleteSignature, "it is made for another product"));
     }
-    if scope.region == REGION_UNKNOWN {
+    if is_unknown(&scope.region) {
         return Ok(stated.map(str::to_owned));
     }
     if stated.is_some_and(|stated| stated != scope.region) {

@@ -53,6 +53,7 @@ fn a_v4_signature_states_a_region_unless_its_client_knows_none() {
         ("cn-hangzhou", "&RegionId=cn-hangzhou", Ok(Some("cn-hangzhou"))),
         ("cn-beijing", "&RegionId=cn-hangzhou", Err(another)),
         ("center", "", Ok(None)),
+        ("svc:7480", "", Ok(None)),
         ("center", "&RegionId=cn-beijing", Ok(Some("cn-beijing"))),
     ] {
         let credential = format!("ACS4-HMAC-SHA256 Credential=LTAI1/20260102/{scope}/Kms/aliyun_v4_request,");

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::kms::{ErrorCode, KmsError};
+use crate::kms::{ErrorCode, KmsError, Params};
 
 use super::super::execution::Execution;
 use super::super::parameters::{self, Page};
@@ -43,22 +43,46 @@ fn only_name(execution: &Execution<'_>) -> Result<Members, KmsError> {
     Ok(members([("SecretName", execution.secret(0)?.name.as_str().into())]))
 }
 
-/// `UpdateSecret`: its description and `ExtendedConfig.CustomData`; what is not given stays.
+/// `UpdateSecret`: its description and the custom data of its extended config; what is not given stays.
 pub fn update_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let params = execution.params();
     let description = parameters::text(params, "Description", DESCRIPTION_CHARS_MAX)?;
-    let config = parameters::text(params, "ExtendedConfig.CustomData", EXTENDED_CONFIG_CHARS_MAX)?;
+    let config = custom_data(params)?;
     change_secret(execution, false, |secret| {
         let mut next = Secret { updated: execution.now, ..secret.clone() };
         if params.get("Description").is_some() {
             next.description = description;
         }
-        if params.get("ExtendedConfig.CustomData").is_some() {
-            next.extended_config = (!config.is_empty()).then_some(config);
+        if let Some(config) = config {
+            next.extended_config = Some(config);
         }
         Ok(next)
     })?;
     only_name(execution)
+}
+
+/// The extended config with the custom data that is given: as JSON, or as clients with typed models send it, one parameter
+/// `ExtendedConfig.CustomData.NAME` for each member.
+fn custom_data(params: &Params) -> Result<Option<String>, KmsError> {
+    const NAME: &str = "ExtendedConfig.CustomData";
+    let member = |(name, value): (&str, &str)| {
+        let name = name.strip_prefix(NAME)?.strip_prefix('.')?;
+        Some((name.to_owned(), Value::from(value)))
+    };
+    let members: Map<String, Value> = params.iter().filter_map(member).collect();
+    let data = match params.given(NAME) {
+        Some(text) => {
+            serde_json::from_str(text).map_err(|_| KmsError::invalid_parameter_because(NAME, "it is not JSON"))?
+        }
+        None if members.is_empty() => return Ok(None),
+        None => Value::Object(members),
+    };
+    let config = json!({ "CustomData": data }).to_string();
+    if config.chars().count() > EXTENDED_CONFIG_CHARS_MAX {
+        let why = format!("with it, the extended config has more than {EXTENDED_CONFIG_CHARS_MAX} characters");
+        return Err(KmsError::invalid_parameter_because(NAME, why));
+    }
+    Ok(Some(config))
 }
 
 /// `UpdateSecretVersionStage`: puts a stage on one version, or takes it away.

@@ -68,7 +68,24 @@ fn a_secret_is_described_anew() {
     let house = house();
     house.ok("UpdateSecret", &[("SecretName", "db"), ("ExtendedConfig.CustomData", r#"{"a":1}"#)]);
     let described = house.ok("DescribeSecret", &[("SecretName", "db")]);
-    assert_eq!((&described["Description"], &described["ExtendedConfig"]), (&json!("d"), &json!(r#"{"a":1}"#)));
+    let config = json!(r#"{"CustomData":{"a":1}}"#);
+    assert_eq!((&described["Description"], &described["ExtendedConfig"]), (&json!("d"), &config));
+    let members = [("ExtendedConfig.CustomData.a", "b"), ("ExtendedConfig.CustomData.c.d", "e"), ("SecretName", "db")];
+    house.ok("UpdateSecret", &members);
+    let described = house.ok("DescribeSecret", &[("SecretName", "db")]);
+    assert_eq!(described["ExtendedConfig"], r#"{"CustomData":{"a":"b","c.d":"e"}}"#);
+    let invalid = |why: &str| {
+        format!("400 InvalidParameter: The specified parameter \"ExtendedConfig.CustomData\" is not valid: {why}.")
+    };
+    let (many, name) = ("x".repeat(1_024), ("SecretName", "db"));
+    let too_long = invalid("with it, the extended config has more than 1024 characters");
+    check_refusals(
+        &house,
+        &[
+            ("UpdateSecret", &[name, ("ExtendedConfig.CustomData", "{")], &invalid("it is not JSON")),
+            ("UpdateSecret", &[name, ("ExtendedConfig.CustomData.a", &many)], &too_long),
+        ],
+    );
     house.ok("UpdateSecret", &[("SecretName", "db"), ("Description", "")]);
     assert_eq!(house.ok("DescribeSecret", &[("SecretName", "db")])["Description"], "");
 }
