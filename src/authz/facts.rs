@@ -19,6 +19,8 @@ pub(super) struct Facts {
     principal_arn: String,
     algorithm: Option<String>,
     encryption_context: Vec<(String, String)>,
+    /// What ReEncrypt encrypts with.
+    destination_context: Vec<(String, String)>,
     request_tags: Vec<(String, String)>,
 }
 
@@ -58,22 +60,32 @@ impl Facts {
         caller: &Principal,
         now: Timestamp,
     ) -> Result<Self, KmsError> {
-        let context = encryption_context(&request.params, context_parameter(request.call.name()))?;
+        let operation = request.call.name();
+        let context = encryption_context(&request.params, context_parameter(operation))?;
+        let has_destination = operation == "ReEncrypt";
+        let destination = has_destination.then(|| encryption_context(&request.params, DESTINATION_CONTEXT));
+        let destination = destination.transpose()?.unwrap_or_default();
         Ok(Self {
             source_ip: client_address(rules, raw)?,
             source_vpc: rules.source_vpc.clone(),
             secure_transport: raw.origin.secure,
             now,
             principal_arn: caller.role_arn(),
-            algorithm: algorithm(request.call.name(), &request.params),
+            algorithm: algorithm(operation, &request.params),
             encryption_context: pairs(context),
+            destination_context: pairs(destination),
             request_tags: tags(&request.params)?,
         })
     }
 
     /// What conditions can look at when this permission is judged.
-    pub fn context<'a>(&'a self, snapshot: &'a Snapshot, target: &Target) -> Context<'a> {
+    pub fn context<'a>(&'a self, snapshot: &'a Snapshot, action: &str, target: &Target) -> Context<'a> {
         let resource_tags = snapshot.index.tags(target);
+        // The other half of ReEncrypt: what it encrypts with, and that is symmetric.
+        let (algorithm, encryption_context) = match action {
+            "kms:ReEncryptTo" => (Some(SYMMETRIC), &self.destination_context),
+            _ => (self.algorithm.as_deref(), &self.encryption_context),
+        };
         Context {
             source_ip: self.source_ip,
             current_time: Some(self.now),
@@ -83,8 +95,8 @@ impl Facts {
             principal_arn: Some(&self.principal_arn),
             source_vpc: self.source_vpc.as_deref(),
             vpc_source_ip: self.source_ip.filter(|_| self.source_vpc.is_some()),
-            encryption_algorithm: self.algorithm.as_deref(),
-            encryption_context: &self.encryption_context,
+            encryption_algorithm: algorithm,
+            encryption_context,
             key_tags: if matches!(target, Target::Key(_)) { resource_tags } else { &[] },
             request_tags: &self.request_tags,
             resource_tags,
@@ -92,8 +104,10 @@ impl Facts {
     }
 }
 
-/// The parameter that the operation acts on, and no other: a context that KMS does not read may say anything. ReEncrypt
-/// has two; the one that its ciphertext was made with is the one that decrypting it needs.
+/// What ReEncrypt encrypts with, besides what it decrypts with.
+const DESTINATION_CONTEXT: &str = "DestinationEncryptionContext";
+
+/// The parameter that the operation acts on, and no other: a context that KMS does not read may say anything.
 fn context_parameter(operation: &str) -> &'static str {
     if operation == "ReEncrypt" { "SourceEncryptionContext" } else { "EncryptionContext" }
 }

@@ -166,7 +166,7 @@ fn question<'a>(
         identity_policies: snapshot.policies.of_member(caller.member),
         session_policy,
         resource_policy: permission.in_scope.then(|| snapshot.policies.of_target(&permission.target)).flatten(),
-        context: facts.context(snapshot, &permission.target),
+        context: facts.context(snapshot, &permission.action, &permission.target),
         account_principal: snapshot.rules.account_principal,
     }
 }

@@ -236,6 +236,35 @@ fn policies_see_the_encryption_context_that_the_operation_uses() {
     }
 }
 
+/// ReEncrypt decrypts with one context and encrypts with another: each half is judged by its own.
+#[test]
+fn each_half_of_re_encrypt_is_judged_by_its_own_context() {
+    let condition = r#""Condition":{"StringEquals":{"kms:EncryptionContext:tenant":"a"}}"#;
+    let conditional = |effect: &str, action: &str| {
+        format!(r#"{{"Effect":"{effect}","Action":"kms:{action}","Resource":"*",{condition}}}"#)
+    };
+    let to = House::new().ram("alice", &[allow("ReEncryptFrom", "*"), conditional("Allow", "ReEncryptTo")]);
+    let from = House::new().ram("alice", &[allow("ReEncryptTo", "*"), conditional("Allow", "ReEncryptFrom")]);
+    let not_to = House::new().ram("alice", &[allow("*", "*"), conditional("Deny", "ReEncryptTo")]);
+    let (a, b) = (r#"{"tenant":"a"}"#, r#"{"tenant":"b"}"#);
+    for (source, destination, expected) in [
+        (a, a, ["allow", "allow", "explicit_deny"]),
+        (a, b, ["implicit_deny", "allow", "allow"]),
+        (b, a, ["allow", "implicit_deny", "explicit_deny"]),
+        (b, b, ["implicit_deny", "implicit_deny", "allow"]),
+    ] {
+        let blob = ciphertext(VERSION_OF_K1);
+        let params = [
+            ("CiphertextBlob", blob.as_str()),
+            ("DestinationKeyId", "k1"),
+            ("SourceEncryptionContext", source),
+            ("DestinationEncryptionContext", destination),
+        ];
+        let answers = [&to, &from, &not_to].map(|house| house.answer("alice", "ReEncrypt", &params));
+        assert_eq!(answers, expected, "{source} {destination}");
+    }
+}
+
 #[test]
 fn an_unknown_operation_needs_a_grant_on_everything() {
     let params = [("KeyId", "k1")];

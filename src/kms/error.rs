@@ -106,6 +106,7 @@ error_codes! {
     RequestTooLarge = "RequestTooLarge", 413, "The request body is larger than this endpoint accepts.";
     RequestTargetTooLong = "RequestTargetTooLong", 414,
         "The parameters in the URL are longer than this endpoint accepts; send them in a form body.";
+    Throttling = "Rejected.Throttling", 429, "QPS Limit Exceeded";
     InternalFailure = "InternalFailure", 500, "Internal Failure.";
 }
 

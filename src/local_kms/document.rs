@@ -111,7 +111,8 @@ pub fn read(text: &str) -> Result<Contents, String> {
     let document: Document = serde_json::from_str(text).map_err(|error| misread(&error))?;
     let mut records = Vec::new();
     let mut versions = HashSet::new();
-    let mut known = |version: &KeyVersion| version.id.len() == VERSION_ID_CHARS && versions.insert(version.id.clone());
+    let proper = |id: &str| id.len() == VERSION_ID_CHARS && uuid::Uuid::parse_str(id).is_ok();
+    let mut known = |version: &KeyVersion| proper(&version.id) && versions.insert(version.id.clone());
     if !known(&document.default_key) {
         return Err("has a default key without a proper id".to_owned());
     }
@@ -119,7 +120,7 @@ pub fn read(text: &str) -> Result<Contents, String> {
         let wrong = |what: &str| format!("has a key `{name}` {what}");
         let (account, id) = named(&name, KeyId::parse).ok_or_else(|| wrong("that is not named ACCOUNT:ID"))?;
         if !key.versions().all(&mut known) {
-            return Err(wrong("with a version whose id is not its own, or does not have 36 characters"));
+            return Err(wrong("with a version whose id is not its own, or is no UUID"));
         }
         records.push(Record::Key(account, id, Arc::new(key)));
     }

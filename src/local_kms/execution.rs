@@ -41,15 +41,6 @@ impl<'a> Execution<'a> {
         &self.permit.caller().account
     }
 
-    /// That the client states its region; which one was judged.
-    ///
-    /// # Errors
-    /// 400 `MissingParameter`.
-    pub fn require_region(&self) -> Result<(), KmsError> {
-        let stated = self.permit.request().region.as_ref().map(|_| ());
-        stated.ok_or_else(|| KmsError::missing_parameter("RegionId"))
-    }
-
     /// Whether the operation's need at `position` was there at all.
     pub fn has_target(&self, position: usize) -> bool {
         self.permit.targets().get(position).is_some()
@@ -111,16 +102,14 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Refuses an alias in `KeyId`, for operations that take a key's id or ARN only.
+    /// Refuses an alias in `KeyId` or `ProtectedResourceArn`, for operations that take a key's id or ARN only.
     ///
     /// # Errors
     /// 400 `Unsupported.Alias`.
     pub fn refuse_alias(&self) -> Result<(), KmsError> {
-        let named = self.params().get("KeyId").and_then(KeyRef::parse);
-        match named {
-            Some((_, KeyRef::Alias(_))) => Err(ErrorCode::UnsupportedAlias.into()),
-            _ => Ok(()),
-        }
+        let named = ["KeyId", "ProtectedResourceArn"].map(|name| self.params().get(name).and_then(KeyRef::parse));
+        let is_alias = |named: &Option<_>| matches!(named, Some((_, KeyRef::Alias(_))));
+        if named.iter().any(is_alias) { Err(ErrorCode::UnsupportedAlias.into()) } else { Ok(()) }
     }
 }
 

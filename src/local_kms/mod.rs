@@ -36,7 +36,7 @@ pub use session_key::{begin as begin_session, existing as existing_session_key};
 pub use storage::{CommitError, OpenError};
 pub use transfer::{TransferError, export, import};
 
-use crate::authz::{Permit, ResourceIndex};
+use crate::authz::{Permit, ResourceIndex, Target};
 use crate::kms::{Call, Effect, ErrorCode, KmsError};
 use crate::settings::Kms;
 use crate::store::Store;
@@ -138,7 +138,9 @@ impl LocalKms {
             Call::Known(operation) => operation,
             Call::Unknown(_) => return Err(ErrorCode::ApiNotFound.into()),
         };
-        self.catch_up(now)?;
+        if let Err(error) = self.catch_up(now) {
+            self.check_not_due(permit, now).map_err(|()| error)?;
+        }
         let function = functions::find(operation.name)?;
         let is_trial = parameters::switch(&permit.request().params, "DryRun")?;
         if is_trial && !operation.has_dry_run() {
@@ -148,17 +150,32 @@ impl LocalKms {
         let result = function(&Execution::new(self, permit, self.at(now), now));
         match result {
             Ok(_) if is_trial => Err(ErrorCode::DryRunOperation.into()),
-            Err(error) if is_trial => Err(KmsError::because(ErrorCode::Validation, error.message)),
+            Err(error) if is_trial && error.code != ErrorCode::InternalFailure => {
+                Err(KmsError::because(ErrorCode::Validation, error.message))
+            }
             result => result,
         }
     }
 
+    /// What is due and could not be kept on the disk does not stop anything else.
+    fn check_not_due(&self, permit: &Permit, now: Timestamp) -> Result<(), ()> {
+        let (state, now) = (self.state(), self.at(now));
+        let is_due = |due: Due| state.overdue(now).any(|overdue| *overdue == due);
+        let concerned = permit.targets().iter().any(|target| match target {
+            Target::Key(key) => is_due(Due::Key(key.account.clone(), key.name.clone())),
+            Target::Secret(secret) => is_due(Due::Secret(secret.account.clone(), secret.name.clone())),
+            _ => false,
+        });
+        if concerned { Err(()) } else { Ok(()) }
+    }
+
     /// How executing this spends its time.
-    pub fn work(permit: &Permit) -> Work {
+    pub fn work(&self, permit: &Permit, now: Timestamp) -> Work {
         let call = &permit.request().call;
+        let something_is_due = self.state().overdue(self.at(now)).next().is_some();
         match call {
             Call::Known(operation) if HEAVY.contains(&operation.name) => Work::Computes,
-            _ if call.effect() == Effect::Write => Work::Waits,
+            _ if call.effect() == Effect::Write || something_is_due => Work::Waits,
             _ => Work::Quick,
         }
     }

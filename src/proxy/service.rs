@@ -12,7 +12,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
@@ -38,6 +38,27 @@ pub struct Api {
     replays: Option<Mutex<ReplayMemory>>,
     /// How many may compute for long at the same time.
     computing: Semaphore,
+    /// How many wait for that.
+    waiting: AtomicUsize,
+}
+
+/// How many may wait for their turn to compute; all others are told to come back later.
+const WAITING_MAX: usize = 64;
+
+/// Somebody who waits, until this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
+        let this = Self(waiting);
+        (waiting.fetch_add(1, Ordering::SeqCst) < WAITING_MAX).then_some(this)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Whether the service is ending, and how many requests it still has to answer.
@@ -108,7 +129,7 @@ impl Api {
         let limits = settings.limits.clone();
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let computing = Semaphore::new(cores.saturating_sub(1).max(1));
-        Self { store, kms, telemetry, limits, drain, replays, computing }
+        Self { store, kms, telemetry, limits, drain, replays, computing, waiting: AtomicUsize::new(0) }
     }
 
     /// Answers one request after the other, until the client or the service ends.
@@ -224,15 +245,21 @@ impl Api {
         permit: Permit,
         now: Timestamp,
     ) -> Result<serde_json::Map<String, serde_json::Value>, KmsError> {
-        let _turn = match LocalKms::work(&permit) {
+        let _turn = match self.kms.work(&permit, now) {
             Work::Quick => return self.kms.execute(&permit, now),
             Work::Waits => None,
-            Work::Computes => self.computing.acquire().await.ok(),
+            Work::Computes => Some(self.turn().await?),
         };
         let kms = self.kms.clone();
         tokio::task::spawn_blocking(move || kms.execute(&permit, now))
             .await
             .unwrap_or_else(|_| Err(ErrorCode::InternalFailure.into()))
+    }
+
+    /// A turn to compute for long, when one is free.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, KmsError> {
+        let _waiting = Waiting::begin(&self.waiting).ok_or(ErrorCode::Throttling)?;
+        self.computing.acquire().await.map_err(|_| ErrorCode::InternalFailure.into())
     }
 
     fn unreceived(&self, format: Format, host: &str, unreceived: &Unreceived) -> (String, Outcome) {

@@ -32,9 +32,11 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let (params, account) = (execution.params(), execution.account());
     let key = Arc::new(new_key(execution)?);
     let policy = parameters::policy(params, Kind::Key, key.instance.is_some())?;
-    let id = execution.kms.ids.key_id(key.instance.is_some())?;
-    let id = id.ok_or_else(|| internal_failure("a new key id is malformed"))?;
+    let id = free_id(execution, key.instance.is_some())?;
     execution.kms.write(|draft| {
+        if draft.state().account(account).keys.contains_key(&id) {
+            return Err(internal_failure("the id of a new key is taken"));
+        }
         draft.put(Record::Key(account.to_owned(), id.clone(), key.clone()));
         // Last, and before the key exists: a key must never be without the policy that it was ordered with. If the key
         // fails now, a policy is left for an id that nobody has and nobody will have.
@@ -42,6 +44,18 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
     })?;
     let metadata = metadata(address(execution, account), &id, &key, Some(""));
     Ok(members([("KeyMetadata", metadata.into())]))
+}
+
+/// An id that no key has: ids that are counted may stand in a seed already.
+fn free_id(execution: &Execution<'_>, in_instance: bool) -> Result<KeyId, KmsError> {
+    let taken = execution.kms.state().account(execution.account()).keys;
+    loop {
+        let id = execution.kms.ids.key_id(in_instance)?;
+        let id = id.ok_or_else(|| internal_failure("a new key id is malformed"))?;
+        if !taken.contains_key(&id) {
+            return Ok(id);
+        }
+    }
 }
 
 fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {

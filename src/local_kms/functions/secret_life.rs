@@ -12,7 +12,7 @@ use super::super::parameters::{self, Page};
 use super::super::secret::{CURRENT, PREVIOUS, Secret, SecretVersion};
 use super::super::state::{Gone, Record};
 use super::keys::page_members;
-use super::secret_values::{stage_list, too_many_stages};
+use super::secret_values::{check_stage, stage_list, too_many_stages};
 use super::secrets::{DESCRIPTION_CHARS_MAX, EXTENDED_CONFIG_CHARS_MAX};
 use super::{Members, list, members, present};
 
@@ -90,6 +90,7 @@ pub fn update_secret_version_stage(execution: &Execution<'_>) -> Result<Members,
     let params = execution.params();
     let stage = params.require("VersionStage")?;
     let (to, from) = (params.given("MoveToVersion"), params.given("RemoveFromVersion"));
+    check_stage(stage).map_err(|why| KmsError::invalid_parameter_because("VersionStage", why))?;
     let is_fixed = [CURRENT, PREVIOUS].contains(&stage);
     if to.is_none() && (from.is_none() || is_fixed) {
         return Err(KmsError::missing_parameter("MoveToVersion"));
@@ -102,6 +103,12 @@ pub fn update_secret_version_stage(execution: &Execution<'_>) -> Result<Members,
         let holder = secret.version_in(stage).map(|version| version.id.as_str());
         if from.is_some() && from != holder {
             return Err(KmsError::invalid_parameter_because("RemoveFromVersion", "that version is not in the stage"));
+        }
+        let target = to.and_then(|to| secret.version(to));
+        let has = |wanted: &str| target.is_some_and(|version| version.stages.iter().any(|stage| stage == wanted));
+        if stage == PREVIOUS && has(CURRENT) {
+            let why = "that version is the current one";
+            return Err(KmsError::invalid_parameter_because("MoveToVersion", why));
         }
         let moved = secret.with_stage(stage, to, execution.now);
         moved.map_err(|_| too_many_stages())

@@ -62,7 +62,9 @@ impl<'a> Judged<'a> {
             Some(key) => key.version(version.sealed.version_id()),
             None => Some(&*state.default_key),
         };
-        let opened = sealer.and_then(|sealer| open(sealer, &self.name.account, &self.name.name, version));
+        // The key may have been deleted, and another one made with its id.
+        let sealer = sealer.ok_or(ErrorCode::KeyNotFound)?;
+        let opened = open(sealer, &self.name.account, &self.name.name, version);
         opened.ok_or_else(|| internal_failure("the data of a secret does not open"))
     }
 }
@@ -111,15 +113,26 @@ fn stages(params: &Params) -> Result<Vec<String>, KmsError> {
     if stages.len() > STAGES_MAX {
         return Err(too_many_stages());
     }
-    let legal = |stage: &String| (1..=NAME_CHARS_MAX).contains(&stage.chars().count());
     let repeated = stages.iter().enumerate().any(|(at, stage)| stages.iter().take(at).any(|other| other == stage));
     let has = |wanted: &str| stages.iter().any(|stage| stage == wanted);
-    if stages.is_empty() || repeated || !stages.iter().all(legal) || (has(CURRENT) && has(PREVIOUS)) {
+    if stages.is_empty()
+        || repeated
+        || stages.iter().any(|stage| check_stage(stage).is_err())
+        || (has(CURRENT) && has(PREVIOUS))
+    {
         let why =
             "it is an array of different stages, each of 1 to 64 characters, and not both ACSCurrent and ACSPrevious";
         return Err(KmsError::invalid_parameter_because("VersionStages", why));
     }
     Ok(stages)
+}
+
+/// Whether a stage may be called so.
+///
+/// # Errors
+/// Says what a stage is like.
+pub fn check_stage(stage: &str) -> Result<(), &'static str> {
+    if (1..=NAME_CHARS_MAX).contains(&stage.chars().count()) { Ok(()) } else { Err("it has 1 to 64 characters") }
 }
 
 /// `GetSecretValue`: the version with `VersionId`, or in `VersionStage`, or both; otherwise the current one.

@@ -37,7 +37,6 @@ pub fn tag_resources(execution: &Execution<'_>) -> Result<Members, KmsError> {
 
 /// What TagResources, UntagResources and ListTagResources have in common: the region is said, and not too many resources.
 fn check_batch(execution: &Execution<'_>) -> Result<(), KmsError> {
-    execution.require_region()?;
     if execution.targets().len() > RESOURCES_MAX {
         let why = format!("there may be {RESOURCES_MAX} resources");
         return Err(KmsError::invalid_parameter_because("ResourceId", why));

@@ -172,8 +172,13 @@ impl Key {
         let primary = self.primary.with_material(self.spec, material);
         match primary.filter(|_| known.is_none_or(|known| known == fingerprint)) {
             Some(primary) => {
-                let state = if self.state == KeyState::PendingImport { KeyState::Enabled } else { self.state };
-                let import = Some(Import { fingerprint: Some(fingerprint), expires });
+                let disabled = self.import.as_ref().is_some_and(|import| import.disabled);
+                let state = match self.state {
+                    KeyState::PendingImport if disabled => KeyState::Disabled,
+                    KeyState::PendingImport => KeyState::Enabled,
+                    state => state,
+                };
+                let import = Some(Import { fingerprint: Some(fingerprint), disabled: false, expires });
                 Ok(Self { primary, state, import, ..self.clone() })
             }
             None => Err(ErrorCode::InvalidKeyMaterial.into()),
@@ -184,8 +189,9 @@ impl Key {
     pub fn without_material(&self) -> Self {
         let waits = matches!(self.state, KeyState::Enabled | KeyState::Disabled);
         let state = if waits { KeyState::PendingImport } else { self.state };
-        let fingerprint = self.import.as_ref().and_then(|import| import.fingerprint.clone());
-        let import = Some(Import { fingerprint, expires: None });
+        let known = self.import.clone().unwrap_or_default();
+        let disabled = known.disabled || self.state == KeyState::Disabled;
+        let import = Some(Import { disabled, expires: None, ..known });
         Self { state, import, primary: self.primary.without_material(), ..self.clone() }
     }
 
@@ -259,6 +265,9 @@ pub struct Import {
     /// Of the first material that was imported, a hash: no other is taken later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// Whether the key was disabled when its material was deleted: it comes back disabled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     /// When the material is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Moment>,

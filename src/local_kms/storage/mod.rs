@@ -109,7 +109,12 @@ impl Disk {
         let path = folder.join(FILE);
         file::discard(&folder.join(UNFINISHED))?;
         let (opened, key, contents) = match file::length(&path)? {
-            None => create(folder, &path, Contents::new(&Ids::Random, now)?)?,
+            None => {
+                if root_key::path_in(folder).exists() {
+                    tracing::warn!(file = %path.display(), "is not there beside its root key, and is made anew, empty");
+                }
+                create(folder, &path, Contents::new(&Ids::Random, now)?)?
+            }
             // An earlier version that died at its very first start left an empty file. With a root key beside it, there
             // was data in it.
             Some(0) if !root_key::path_in(folder).exists() => create(folder, &path, Contents::new(&Ids::Random, now)?)?,

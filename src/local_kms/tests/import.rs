@@ -69,6 +69,17 @@ fn a_key_works_from_its_import_to_the_deletion_of_its_material() {
 }
 
 #[test]
+fn whoever_imports_again_does_not_enable_a_key_that_was_disabled() {
+    let house = House::new();
+    let key = waiting(&house, "Aliyun_AES_256");
+    house.ok("ImportKeyMaterial", &import(&key, &wrapped(&house, &key, RSA, MATERIAL), "0"));
+    house.ok("DisableKey", &[("KeyId", &key)]);
+    house.ok("DeleteKeyMaterial", &[("KeyId", &key)]);
+    house.ok("ImportKeyMaterial", &import(&key, &wrapped(&house, &key, RSA, MATERIAL), "0"));
+    assert_eq!(member(&house, &key, "KeyState"), "Disabled");
+}
+
+#[test]
 fn material_expires() {
     let house = House::new();
     let key = waiting(&house, "Aliyun_AES_256");

@@ -23,6 +23,17 @@ fn codes_verify_only_for_their_message_and_key() {
 }
 
 #[test]
+fn a_code_of_an_earlier_version_verifies() {
+    let house = House::new();
+    let (key, _) = house.new_key(&[("KeySpec", "HMAC_SHA_256")]);
+    let asked = [("KeyId", &*key), ("Algorithm", "HMAC_SHA_256"), ("Message", "aGk=")];
+    let code = text(&house.ok("GenerateMac", &asked), "/Mac");
+    house.ok("CreateKeyVersion", &[("KeyId", &key)]);
+    assert_ne!(text(&house.ok("GenerateMac", &asked), "/Mac"), code);
+    assert_eq!(house.ok("VerifyMac", &[&asked[..], &[("Mac", &code)]].concat())["Value"], true);
+}
+
+#[test]
 fn a_code_is_the_same_after_a_restart() {
     let house = House::new();
     let (key, _) = house.new_key(&[("KeySpec", "HMAC_SHA_256")]);
