@@ -61,6 +61,7 @@ impl Counts {
                 Record::Key(..) => counts.keys += 1,
                 Record::Alias(..) => counts.aliases += 1,
                 Record::Secret(..) => counts.secrets += 1,
+                Record::Planted(..) => {}
             }
         }
         counts
@@ -90,6 +91,8 @@ pub fn write(contents: &Contents) -> Option<Zeroizing<String>> {
             Record::Alias(account, alias, key) => {
                 document.aliases.insert(format!("{account}:{alias}"), key.to_string());
             }
+            // The seed that is planted elsewhere is another one.
+            Record::Planted(..) => {}
             Record::Secret(account, name, secret) => {
                 document.secrets.insert(format!("{account}:{name}"), Secret::clone(secret));
             }

@@ -38,13 +38,14 @@ pub use transfer::{TransferError, export, import};
 
 use crate::authz::{Permit, ResourceIndex, Target};
 use crate::kms::{Call, Effect, ErrorCode, KmsError};
+use crate::policy::Kind;
 use crate::settings::Kms;
 use crate::store::Store;
 use execution::{Execution, internal_failure};
 use ids::Ids;
 use key::{KeySpec, KeyVersion};
 use moment::Moment;
-use state::{Draft, Due, Gone, Record, State};
+use state::{Change, Draft, Due, Gone, Record, State};
 use storage::{Contents, Storage};
 
 /// The embedded KMS.
@@ -229,8 +230,23 @@ impl LocalKms {
         if !records.is_empty() {
             storage.commit(&records).map_err(internal_failure)?;
             self.put_in_force(state);
+            records.iter().for_each(|change| self.drop_policy(change));
         }
         Ok(answer)
+    }
+
+    /// The policy of a key or secret goes with it: it must not fall to another one that gets its name. Nobody can make
+    /// one meanwhile, because only one writes at a time.
+    fn drop_policy(&self, change: &Change) {
+        let Change::Remove(gone, now) = change else { return };
+        let dropped = match gone {
+            Gone::Key(account, id) => self.store.remove_policy(Kind::Key, account, id.as_str(), now.0),
+            Gone::Secret(account, name) => self.store.remove_policy(Kind::Secret, account, name.as_str(), now.0),
+            Gone::Alias(..) => Ok(()),
+        };
+        if let Err(error) = dropped {
+            tracing::error!(%error, "the policy of something that was deleted cannot be removed, and stays in force");
+        }
     }
 
     /// The state first: whoever is judged by the new index must find what it speaks of.
@@ -274,7 +290,7 @@ fn happen(draft: &mut Draft, due: &Due, (ids, now): (&Ids, Moment)) -> Result<()
     let (account, id) = match due {
         Due::Key(account, id) => (account, id),
         Due::Secret(account, name) => {
-            draft.remove(Gone::Secret(account.clone(), name.clone()));
+            draft.remove(Gone::Secret(account.clone(), name.clone()), now);
             return Ok(());
         }
     };
@@ -285,9 +301,9 @@ fn happen(draft: &mut Draft, due: &Due, (ids, now): (&Ids, Moment)) -> Result<()
         return Ok(());
     }
     for (alias, _) in owned.aliases.iter().filter(|(_, key)| *key == id) {
-        draft.remove(Gone::Alias(account.clone(), alias.clone()));
+        draft.remove(Gone::Alias(account.clone(), alias.clone()), now);
     }
-    draft.remove(Gone::Key(account.clone(), id.clone()));
+    draft.remove(Gone::Key(account.clone(), id.clone()), now);
     Ok(())
 }
 

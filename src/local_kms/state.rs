@@ -49,6 +49,8 @@ pub struct Account {
     pub aliases: OrdMap<AliasName, KeyId>,
     /// Secrets by their names.
     pub secrets: OrdMap<SecretName, Arc<Secret>>,
+    /// What the seed planted, whether it is still there or not.
+    pub planted: OrdSet<String>,
 }
 
 /// Something that the storage has to keep.
@@ -60,6 +62,8 @@ pub enum Record {
     Alias(String, AliasName, KeyId),
     /// A secret.
     Secret(String, SecretName, Arc<Secret>),
+    /// The seed planted this once: `key/ID`, `alias/NAME` or `secret/NAME`.
+    Planted(String, String),
 }
 
 /// Something that the storage has to keep no longer.
@@ -76,8 +80,8 @@ pub enum Gone {
 pub enum Change {
     /// Something is new, or replaces what had its name.
     Put(Record),
-    /// Something is gone.
-    Remove(Gone),
+    /// Something is gone since then.
+    Remove(Gone, Moment),
 }
 
 impl State {
@@ -157,6 +161,9 @@ impl State {
                 let due = Due::Secret(account.clone(), name.clone());
                 self.reschedule(due, before.and_then(|secret| secret.deletion), secret.deletion);
             }
+            Record::Planted(account, name) => {
+                self.account_mut(account).planted.insert(name.clone());
+            }
         }
     }
 
@@ -218,9 +225,9 @@ impl Draft {
     }
 
     /// Removes something.
-    pub fn remove(&mut self, gone: Gone) {
+    pub fn remove(&mut self, gone: Gone, now: Moment) {
         self.state.remove(&gone);
-        self.changes.push(Change::Remove(gone));
+        self.changes.push(Change::Remove(gone, now));
     }
 
     /// The state to come, and the changes that lead to it.

@@ -126,6 +126,7 @@ fn standing(there: &State, brought: &State, record: &Record) -> Standing {
             found.or_else(|| key.versions().any(taken).then_some(false))
         }
         Record::Alias(account, alias, key) => there.account(account).aliases.get(alias).map(|held| held == key),
+        Record::Planted(..) => Some(true),
         Record::Secret(account, name, secret) => {
             let held = there.account(account).secrets.get(name).cloned();
             held.map(|held| same_secret(account, name, (there, &held), (brought, secret)))
@@ -143,6 +144,7 @@ fn told(record: &Record) -> String {
         Record::Key(account, id, _) => format!("key {id} of account {account}"),
         Record::Alias(account, alias, _) => format!("{alias} of account {account}"),
         Record::Secret(account, name, _) => format!("secret {name} of account {account}"),
+        Record::Planted(account, name) => format!("{name} of account {account}, once planted"),
     }
 }
 

@@ -171,7 +171,7 @@ impl Loader {
 
     /// Lets an entry go whose file was removed. A RAM policy that somebody still has stays: dropping it could drop a Deny
     /// while its holders keep their other grants.
-    fn let_go(&mut self, key: &FileKey) -> bool {
+    pub fn let_go(&mut self, key: &FileKey) -> bool {
         let holder = self.holder(key);
         let Some(entry) = self.entries.get_mut(key) else { return false };
         match holder {

@@ -14,7 +14,7 @@ mod watch;
 mod write;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -223,18 +223,38 @@ impl Store {
         if !loader.take_written(&key, text) {
             return Err(SetPolicyError::NotTaken);
         }
+        self.written(&loader, &path, now);
+        Ok(())
+    }
+
+    /// Removes the policy of a key or secret that is gone: from disk, and from force. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be removed. The policy stays in force.
+    pub fn remove_policy(&self, kind: Kind, account: &str, name: &str, now: Timestamp) -> io::Result<()> {
+        let key = FileKey::new(kind, account, name);
+        let path = key.path(&self.root, &self.account);
+        let mut loader = self.lock();
+        write::remove(&path)?;
+        if loader.let_go(&key) {
+            self.written(&loader, &path, now);
+        }
+        Ok(())
+    }
+
+    /// Puts in force what was written to, or removed from, this path.
+    fn written(&self, loader: &Loader, path: &Path, now: Timestamp) {
         let before = self.status();
-        // What was wrong with this file was replaced with it.
-        let file = shown(&path);
+        // What was wrong with this file is gone with what it was.
+        let file = shown(path);
         let problems = before.problems.iter().filter(|problem| problem.file != file).cloned().collect();
         let mut status = Status { since: before.since, problems, ..loader.counts() };
         (status.generation, status.reloads_taken) = (before.generation, before.reloads_taken);
         status.reloads_refused = before.reloads_refused;
-        self.put_in_force(&loader, &mut status, now);
+        self.put_in_force(loader, &mut status, now);
         let status = Arc::new(status);
         self.status.store(status.clone());
         report_warnings(&before.warnings, &status.warnings);
-        Ok(())
     }
 
     /// A panic while the lock was held leaves the loader usable: its entries are replaced one by one, each whole.

@@ -25,6 +25,18 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Removes a file, if it is there; when this returns, it does not come back.
+///
+/// # Errors
+/// It stays.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => File::open(folder_of(path))?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a folder, with those that it lies in, where they are missing, each with `mode` and its name on the disk: without
 /// that, the name may be lost with the power, and everything in the folder with it.
 ///

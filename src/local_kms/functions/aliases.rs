@@ -61,7 +61,7 @@ pub fn delete_alias(execution: &Execution<'_>) -> Result<Members, KmsError> {
         if pointed_to.is_none() || pointed_to.as_ref() != judged {
             return Err(ErrorCode::AliasNotFound.into());
         }
-        draft.remove(Gone::Alias(account.to_owned(), alias.clone()));
+        draft.remove(Gone::Alias(account.to_owned(), alias.clone()), execution.now);
         Ok(Members::new())
     })
 }

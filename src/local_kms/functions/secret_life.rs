@@ -156,7 +156,7 @@ pub fn delete_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     execution.kms.write(|draft| {
         let secret = draft.state().secret(name)?;
         if at_once {
-            draft.remove(Gone::Secret(name.account.clone(), name.name.clone()));
+            draft.remove(Gone::Secret(name.account.clone(), name.name.clone()), execution.now);
         } else {
             let secret = Secret { deletion: Some(deletion), ..Secret::clone(secret.usable()?) };
             draft.put(Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret)));

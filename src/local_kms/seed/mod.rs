@@ -1,7 +1,7 @@
 //! The seed: keys, aliases and secrets that the embedded KMS has from its first start.
 //!
-//! Written by people as TOML (`config/seed.toml`). It only adds what is missing: whatever exists stays as it is,
-//! whatever the seed says about it. All mistakes are reported together, each with its place.
+//! Written by people as TOML (`config/seed.toml`). It adds each thing once: whatever exists stays as it is, and
+//! whatever was deleted stays away. All mistakes are reported together, each with its place.
 
 mod read;
 
@@ -87,6 +87,15 @@ pub fn check(path: &Path) -> Vec<Problem> {
     parsed.err().unwrap_or_default().into_iter().map(|problem| problem.in_file(&file)).collect()
 }
 
+/// Whether the seed never planted this before; from now on it did. What was deleted is not planted again.
+fn once(draft: &mut Draft, owner: &str, name: String) -> bool {
+    let is_first = !draft.state().account(owner).planted.contains(&name);
+    if is_first {
+        draft.put(Record::Planted(owner.to_owned(), name));
+    }
+    is_first
+}
+
 fn plant_key(
     draft: &mut Draft,
     seed: &SeedKey,
@@ -94,7 +103,7 @@ fn plant_key(
     (ids, now): (&Ids, Moment),
 ) -> Result<Option<Policy>, CipherError> {
     let existing = draft.state().account(owner);
-    let is_new = !existing.keys.contains_key(&seed.id);
+    let is_new = once(draft, owner, format!("key/{}", seed.id.as_str())) && !existing.keys.contains_key(&seed.id);
     if is_new {
         let primary = KeyVersion::generate(seed.spec, ids, now)?;
         let key = Key {
@@ -110,7 +119,12 @@ fn plant_key(
         };
         draft.put(Record::Key(owner.to_owned(), seed.id.clone(), Arc::new(key)));
     }
-    for alias in seed.aliases.iter().filter(|alias| !existing.aliases.contains_key(*alias)) {
+    for alias in &seed.aliases {
+        let is_new = once(draft, owner, alias.as_str().to_owned()) && !existing.aliases.contains_key(alias);
+        let has_key = draft.state().account(owner).keys.contains_key(&seed.id);
+        if !is_new || !has_key {
+            continue;
+        }
         draft.put(Record::Alias(owner.to_owned(), alias.clone(), seed.id.clone()));
     }
     Ok(seed.about.policy.clone().filter(|_| is_new).map(|text| {
@@ -121,7 +135,10 @@ fn plant_key(
 
 fn plant_secret(draft: &mut Draft, seed: &SeedSecret, owner: &str, now: Moment) -> Result<Option<Policy>, CipherError> {
     let existing = draft.state().account(owner);
-    if existing.secrets.contains_key(&seed.name) {
+    // Without its key, which may be deleted by now, nothing could be read of it.
+    let has_key = seed.key.as_ref().is_none_or(|key| existing.keys.contains_key(key));
+    let is_new = once(draft, owner, format!("secret/{}", seed.name.as_str()));
+    if !is_new || !has_key || existing.secrets.contains_key(&seed.name) {
         return Ok(None);
     }
     let key = seed.key.as_ref().and_then(|id| existing.keys.get(id));

@@ -33,6 +33,7 @@ pub(super) const META: Table = Table::new("meta");
 pub(super) const KEYS: Table = Table::new("keys");
 const ALIASES: Table = Table::new("aliases");
 const SECRETS: Table = Table::new("secrets");
+const PLANTED: Table = Table::new("planted");
 
 /// In [`META`]: the number of the format, the only row that is not sealed.
 pub(super) const FORMAT_ROW: &str = "format";
@@ -47,7 +48,7 @@ const CHECK_ROW: &str = "check";
 pub struct Contents {
     /// What seals the secrets whose owner chose no key.
     pub default_key: KeyVersion,
-    /// Keys, then aliases, then secrets, each in the order of their names.
+    /// Keys, then aliases, then secrets, then what the seed planted, each in the order of their names.
     pub records: Vec<Record>,
 }
 
@@ -101,7 +102,7 @@ pub fn read(database: &Database, path: &Path, key: Option<&RowKey>) -> Result<Co
     })?;
     let default_key = default_key.ok_or_else(|| OpenError::damaged(path, "it has no default key"))?;
     let mut records = Vec::new();
-    for (table, read) in [(KEYS, key_of as ReadRow), (ALIASES, alias_of), (SECRETS, secret_of)] {
+    for (table, read) in [(KEYS, key_of as ReadRow), (ALIASES, alias_of), (SECRETS, secret_of), (PLANTED, planted_of)] {
         reader.each(table, |name, value| {
             let (account, name) = name.split_once(':')?;
             read(account.to_owned(), name, value).map(|record| records.push(record))
@@ -125,6 +126,10 @@ fn secret_of(account: String, name: &str, value: &[u8]) -> Option<Record> {
     Some(Record::Secret(account, SecretName::parse(name)?, Arc::new(decode(value)?)))
 }
 
+fn planted_of(account: String, name: &str, value: &[u8]) -> Option<Record> {
+    decode::<()>(value).map(|()| Record::Planted(account, name.to_owned()))
+}
+
 /// The rows that keep changes.
 ///
 /// # Errors
@@ -132,9 +137,9 @@ fn secret_of(account: String, name: &str, value: &[u8]) -> Option<Record> {
 pub fn rows(changes: &[Change]) -> Result<Vec<Row>, CommitError> {
     let row = |change: &Change| match change {
         Change::Put(record) => row(record),
-        Change::Remove(Gone::Key(account, id)) => Ok((KEYS, format!("{account}:{id}"), None)),
-        Change::Remove(Gone::Alias(account, alias)) => Ok((ALIASES, format!("{account}:{alias}"), None)),
-        Change::Remove(Gone::Secret(account, name)) => Ok((SECRETS, format!("{account}:{name}"), None)),
+        Change::Remove(Gone::Key(account, id), _) => Ok((KEYS, format!("{account}:{id}"), None)),
+        Change::Remove(Gone::Alias(account, alias), _) => Ok((ALIASES, format!("{account}:{alias}"), None)),
+        Change::Remove(Gone::Secret(account, name), _) => Ok((SECRETS, format!("{account}:{name}"), None)),
     };
     changes.iter().map(row).collect()
 }
@@ -144,6 +149,7 @@ fn row(record: &Record) -> Result<Row, CommitError> {
         Record::Key(account, id, key) => (KEYS, format!("{account}:{id}"), Some(encode(&**key)?)),
         Record::Alias(account, alias, key) => (ALIASES, format!("{account}:{alias}"), Some(encode(key.as_str())?)),
         Record::Secret(account, name, secret) => (SECRETS, format!("{account}:{name}"), Some(encode(&**secret)?)),
+        Record::Planted(account, name) => (PLANTED, format!("{account}:{name}"), Some(encode(&())?)),
     })
 }
 

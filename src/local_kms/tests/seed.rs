@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::support::{ALICE, House, INSTANCE, text};
+use crate::policy::Kind;
 
 const POLICY: &str = r#"{"Version":"1","Statement":[{"Effect":"Deny","Principal":{"RAM":["acs:ram::1:*"]},"Action":["kms:ScheduleKeyDeletion"],"Resource":["*"]}]}"#;
 
@@ -78,4 +79,32 @@ fn the_policy_of_the_seed_is_in_force_and_one_that_is_there_stays() {
     let house = house.reopened();
     assert_eq!(text(&house.ok("GetKeyPolicy", &[("KeyId", "key-full")]), "/Policy"), other);
     assert_eq!(text(&house.ok("DescribeKey", &[("KeyId", "key-full")]), "/KeyMetadata/Description"), "changed");
+}
+
+#[test]
+fn what_was_deleted_stays_away_and_its_policy_does_not_fall_to_another() {
+    let house = House::seeded(&format!("{}instance = '{INSTANCE}'\npolicy = '{POLICY}'\n", seed()));
+    let blob = [("SecretName", "blob")];
+    let policy = || house.folder.path().join("policies/secrets/blob.json");
+    assert!(policy().exists());
+    house.ok("DeleteSecret", &[blob[0], ("ForceDeleteWithoutRecovery", "true")]);
+    assert!(!policy().exists() && house.store.policy_text(Kind::Secret, ALICE, "blob").is_none());
+    let house = house.reopened();
+    assert_eq!(house.ok("ListSecrets", &[])["TotalCount"], 0);
+    let again = [blob[0], ("VersionId", "v1"), ("SecretData", "d"), ("DKMSInstanceId", INSTANCE)];
+    house.ok("CreateSecret", &again);
+    assert!(text(&house.ok("GetSecretPolicy", &blob), "/Policy").contains("kms default secret policy"));
+}
+
+#[test]
+fn a_key_goes_with_its_alias_and_policy_and_is_not_planted_again() {
+    let seed = format!("[keys.key-1]\ninstance = '{INSTANCE}'\naliases = ['alias/one']\npolicy = '{POLICY}'\n");
+    let seed = seed.replace("ScheduleKeyDeletion", "DisableKey");
+    let house = House::seeded(&seed);
+    house.ok("ScheduleKeyDeletion", &[("KeyId", "key-1"), ("PendingWindowInDays", "7")]);
+    house.days_later(7, "ListKeys", &[]).unwrap();
+    assert!(house.store.policy_text(Kind::Key, ALICE, "key-1").is_none());
+    let house = house.reopened();
+    assert_eq!(house.ok("ListKeys", &[])["TotalCount"], 0);
+    assert_eq!(house.ok("ListAliases", &[])["TotalCount"], 0);
 }
