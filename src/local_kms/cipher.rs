@@ -79,6 +79,11 @@ impl Material {
         Self { cipher: Cipher::Aes, bytes: Zeroizing::new(bytes.to_vec()) }
     }
 
+    /// What it is for.
+    pub fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
     /// How many bytes there are.
     pub fn size(&self) -> usize {
         self.bytes.len()

@@ -3,7 +3,7 @@
 //! It holds key material in the clear: it is for fixtures, not for keeping. What is read may have been written by hand, so
 //! it is checked like a storage that is opened; no error shows a part of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -119,22 +119,45 @@ pub fn read(text: &str) -> Result<Contents, String> {
     if !known(&document.default_key) {
         return Err("has a default key without a proper id".to_owned());
     }
+    let mut makers: HashMap<String, HashSet<String>> = HashMap::new();
     for (name, key) in document.keys {
         let wrong = |what: &str| format!("has a key `{name}` {what}");
         let (account, id) = named(&name, KeyId::parse).ok_or_else(|| wrong("that is not named ACCOUNT:ID"))?;
         if !key.versions().all(&mut known) {
             return Err(wrong("with a version whose id is not its own, or is no UUID"));
         }
+        if let Some(flaw) = key.flaw() {
+            return Err(wrong(flaw));
+        }
+        makers.insert(name.clone(), key.versions().map(|version| version.id.clone()).collect());
         records.push(Record::Key(account, id, Arc::new(key)));
     }
     for (name, key) in document.aliases {
         let wrong = || format!("has an alias `{name}` that is not named ACCOUNT:alias/NAME, or is for no key id");
         let (account, alias) = named(&name, AliasName::parse).ok_or_else(wrong)?;
+        if !makers.contains_key(&format!("{account}:{key}")) {
+            return Err(format!("has an alias `{name}` for a key that it does not have"));
+        }
         records.push(Record::Alias(account, alias, KeyId::parse(&key).ok_or_else(wrong)?));
     }
     for (name, secret) in document.secrets {
-        let wrong = || format!("has a secret `{name}` that is not named ACCOUNT:NAME");
-        let (account, name) = named(&name, SecretName::parse).ok_or_else(wrong)?;
+        let wrong = |what: &str| format!("has a secret `{name}` {what}");
+        let parsed = named(&name, SecretName::parse).ok_or_else(|| wrong("that is not named ACCOUNT:NAME"))?;
+        if let Some(flaw) = secret.flaw() {
+            return Err(wrong(flaw));
+        }
+        let sealers: Vec<&str> = secret.versions.iter().map(|version| version.sealed.version_id()).collect();
+        let is_sealed = match &secret.key {
+            None => sealers.iter().all(|sealer| *sealer == document.default_key.id),
+            Some(key) => {
+                let makers = makers.get(&format!("{}:{}", parsed.0, key.as_str()));
+                makers.is_some_and(|makers| sealers.iter().all(|sealer| makers.contains(*sealer)))
+            }
+        };
+        if !is_sealed {
+            return Err(wrong("that was not encrypted by its key"));
+        }
+        let (account, name) = parsed;
         records.push(Record::Secret(account, name, Arc::new(secret)));
     }
     Ok(Contents { default_key: document.default_key, records })

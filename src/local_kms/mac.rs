@@ -101,6 +101,11 @@ impl MacKey {
         Ok(Self { algorithm, bytes: random_bytes(algorithm.bytes())? })
     }
 
+    /// What it is for.
+    pub fn algorithm(&self) -> MacAlgorithm {
+        self.algorithm
+    }
+
     /// The code of a message.
     pub fn make(&self, message: &[u8]) -> Vec<u8> {
         self.algorithm.make(&self.bytes, message)

@@ -71,6 +71,19 @@ pub struct SecretVersion {
     pub sealed: CiphertextBlob,
 }
 
+impl Secret {
+    /// What keeps it from being a secret that could have come about here; `None` for one that could.
+    pub fn flaw(&self) -> Option<&'static str> {
+        let stages: usize = self.versions.iter().map(|version| version.stages.len()).sum();
+        let flaws = [
+            (self.versions.is_empty(), "without versions"),
+            (self.versions.len() > VERSIONS_MAX, "with more versions than a secret can have"),
+            (stages > STAGES_MAX, "with more stages than a secret can have"),
+        ];
+        flaws.iter().find(|(is_so, _)| *is_so).map(|(_, flaw)| *flaw)
+    }
+}
+
 /// All versions together would have more stages than a secret may have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooManyStages;

@@ -6,15 +6,12 @@ use crate::authz::Owned;
 use crate::kms::{ErrorCode, KeyId, KmsError};
 
 use super::super::execution::Execution;
-use super::super::key::{Key, KeyVersion, Purpose, Rotation, VERSIONS_MAX};
+use super::super::key::{Key, KeyVersion, Purpose, ROTATION_DAYS, Rotation, VERSIONS_MAX};
 use super::super::parameters::{self, Page};
 use super::super::state::Record;
 use super::key_life::change_key;
 use super::keys::page_members;
 use super::{Members, list, members};
-
-/// The shortest and the longest time between two rotations, in days (UpdateRotationPolicy, "RotationInterval").
-pub const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 7..=730;
 
 /// `CreateKeyVersion`: the new version of a symmetric key encrypts from now on.
 pub fn create_key_version(execution: &Execution<'_>) -> Result<Members, KmsError> {

@@ -25,6 +25,9 @@ use super::moment::Moment;
 /// Most versions of a key (CreateKeyVersion).
 pub const VERSIONS_MAX: usize = 50;
 
+/// The shortest and the longest time between two rotations, in days (UpdateRotationPolicy, "RotationInterval").
+pub const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 7..=730;
+
 /// A key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +90,25 @@ impl Key {
             primary,
             earlier: Vec::new(),
         }
+    }
+
+    /// What keeps it from being a key that could have come about here; `None` for one that could.
+    pub fn flaw(&self) -> Option<&'static str> {
+        let waits = self.state == KeyState::PendingDeletion;
+        let awaits = self.versions().any(KeyVersion::is_awaiting);
+        let interval = self.rotation.as_ref().map(|rotation| rotation.interval);
+        let may_rotate = self.spec.symmetric().is_some() && self.import.is_none();
+        let flaws = [
+            (!self.spec.usages().contains(&self.usage), "that is for something else than keys of its spec"),
+            (!self.versions().all(|version| version.fits(self.spec)), "with material of another spec"),
+            (self.versions().count() > VERSIONS_MAX, "with more versions than a key can have"),
+            (awaits && self.import.is_none(), "without material"),
+            (awaits && matches!(self.state, KeyState::Enabled | KeyState::Disabled), "whose material is missing"),
+            (waits != self.deletion.is_some(), "whose state and date of deletion do not go together"),
+            (interval.is_some() && !may_rotate, "that rotates, and cannot"),
+            (interval.is_some_and(|interval| !ROTATION_DAYS.contains(&(interval / 86_400))), "that rotates too often"),
+        ];
+        flaws.iter().find(|(is_so, _)| *is_so).map(|(_, flaw)| *flaw)
     }
 
     /// All versions, the one that encrypts first.

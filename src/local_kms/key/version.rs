@@ -70,6 +70,17 @@ impl KeyVersion {
         Self { secret: Secret::Awaited, ..self.clone() }
     }
 
+    /// Whether its secret is one of a key of this spec, or is still to be imported.
+    pub fn fits(&self, spec: KeySpec) -> bool {
+        match (&self.secret, spec) {
+            (Secret::Pair(pair), KeySpec::Pair(spec)) => pair.spec() == spec,
+            (Secret::Mac(key), KeySpec::Mac(algorithm)) => key.algorithm() == algorithm,
+            (Secret::Cipher(material), spec) => spec.symmetric() == Some((material.cipher(), material.size())),
+            (Secret::Awaited, spec) => spec.symmetric().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether its secret is to be imported.
     pub fn is_awaiting(&self) -> bool {
         matches!(self.secret, Secret::Awaited)

@@ -1,5 +1,7 @@
 //! What is taken out of one KMS and put beside what another one has.
 
+use serde_json::{Value, json};
+
 use super::super::{export, import};
 use super::support::*;
 
@@ -46,9 +48,10 @@ fn what_differs_is_named_and_changes_nothing() {
     let refused = import(&data, &document, true, at(0)).unwrap_err().to_string();
     assert_eq!(refused, "nothing was imported, because this is there already and differs:\n  key k1 of account 1");
     assert_eq!(*export(&data, at(0)).unwrap().0, before);
-    let renamed = before.replace("\"1:k1\"", "\"1:k3\"");
+    let renamed = before.replace("\"1:k1\"", "\"1:k3\"").replace("\"k1\"", "\"k3\"");
     let refused = import(&data, &renamed, true, at(0)).unwrap_err().to_string();
-    assert_eq!(refused, "nothing was imported, because this is there already and differs:\n  key k3 of account 1");
+    let differs = "nothing was imported, because this is there already and differs:\n  key k3 of account 1\n  ";
+    assert_eq!(refused, format!("{differs}alias/b of account 1\n  secret s of account 1"));
 }
 
 /// What is changed in a document that is written by hand, and what is wrong then.
@@ -69,4 +72,34 @@ fn documents_that_say_nothing_are_refused() {
         assert!(refused.starts_with(&format!("the document {expected}")), "{refused}");
         assert!(!data.exists());
     }
+}
+
+/// What is done to a document, and why it is not taken then.
+#[test]
+fn a_document_that_could_not_have_been_exported_is_not_taken() {
+    let house = House::seeded(SEED);
+    let (document, folder) = exported(house);
+    let key = |member: &'static str| format!("/keys/1:k1{member}");
+    let rotation = |interval: u64| json!({"interval": interval, "next": "2026-03-01T00:00:00Z"});
+    for (place, value, expected) in [
+        (key("/usage"), json!("SIGN/VERIFY"), "a key `1:k1` that is for something else than keys of its spec"),
+        (key("/spec"), json!("Aliyun_SM4"), "a key `1:k1` with material of another spec"),
+        (key("/state"), json!("PendingDeletion"), "a key `1:k1` whose state and date of deletion do not go together"),
+        (key("/rotation"), rotation(0), "a key `1:k1` that rotates too often"),
+        (
+            key("/primary/id"),
+            json!("!".repeat(36)),
+            "a key `1:k1` with a version whose id is not its own, or is no UUID",
+        ),
+        ("/aliases/1:alias~1a".to_owned(), json!("k2"), "an alias `1:alias/a` for a key that it does not have"),
+        ("/secrets/1:s/versions".to_owned(), json!([]), "a secret `1:s` without versions"),
+        ("/secrets/1:s/key".to_owned(), json!(null), "a secret `1:s` that was not encrypted by its key"),
+    ] {
+        let mut changed: Value = serde_json::from_str(&document).unwrap();
+        let (parent, member) = place.rsplit_once('/').unwrap();
+        changed.pointer_mut(parent).unwrap()[member.replace("~1", "/")] = value;
+        let told = import(&folder.path().join("elsewhere"), &changed.to_string(), false, at(0)).unwrap_err();
+        assert_eq!(told.to_string(), format!("the document has {expected}"), "{place}");
+    }
+    import(&folder.path().join("elsewhere"), &document, false, at(0)).unwrap();
 }
