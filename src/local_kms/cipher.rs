@@ -144,23 +144,34 @@ where
 /// # Errors
 /// There is no randomness, or more is asked for.
 pub fn random_bytes(count: usize) -> Result<Zeroizing<Vec<u8>>, CipherError> {
-    let pool = <[u8; RANDOM_BYTES_MAX]>::try_generate().map_err(|_| CipherError::NoRandomness)?;
-    let pool = Zeroizing::new(pool);
-    pool.get(..count).map(|bytes| Zeroizing::new(bytes.to_vec())).ok_or(CipherError::Refused)
+    if count > RANDOM_BYTES_MAX {
+        return Err(CipherError::Refused);
+    }
+    let mut bytes = Zeroizing::new(vec![0; count]);
+    getrandom::fill(&mut bytes).map_err(|_| CipherError::NoRandomness)?;
+    Ok(bytes)
 }
 
-/// So many random lower-case letters and digits, at most 256.
+/// A random text of so many characters of an alphabet, which has 1 to 256. Every character is as likely as every other:
+/// bytes that would favour the first ones are thrown away.
 ///
 /// # Errors
-/// There is no randomness, or more is asked for.
-pub fn random_name(count: usize) -> Result<String, CipherError> {
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    // Bytes from 252 up would make the first letters likelier than the others. Of 1,024 bytes about 16 are lost.
-    let fair = |byte: &u8| usize::from(*byte) < 7 * ALPHABET.len();
-    let letter = |byte: u8| ALPHABET.get(usize::from(byte) % ALPHABET.len()).copied().map(char::from);
-    let bytes = random_bytes(RANDOM_BYTES_MAX)?;
-    let name: String = bytes.iter().copied().filter(fair).filter_map(letter).take(count).collect();
-    if name.len() == count { Ok(name) } else { Err(CipherError::NoRandomness) }
+/// There is no randomness, or no such alphabet.
+pub fn random_text(alphabet: &[char], count: usize) -> Result<Zeroizing<String>, CipherError> {
+    if !(1..=256).contains(&alphabet.len()) {
+        return Err(CipherError::Refused);
+    }
+    let fair = 256 - 256 % alphabet.len();
+    let mut text = Zeroizing::new(String::with_capacity(4 * count));
+    let mut missing = count;
+    while missing > 0 {
+        for byte in random_bytes(RANDOM_BYTES_MAX)?.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair) {
+            let Some(character) = alphabet.get(byte % alphabet.len()).filter(|_| missing > 0) else { break };
+            text.push(*character);
+            missing -= 1;
+        }
+    }
+    Ok(text)
 }
 
 impl Serialize for Material {
@@ -263,10 +274,26 @@ mod tests {
     }
 
     #[test]
-    fn random_names_have_their_length_and_alphabet() {
-        let name = random_name(20).unwrap();
-        assert!(name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
-        assert_ne!(name, random_name(20).unwrap());
+    fn random_texts_have_their_length_and_all_of_their_alphabet() {
+        for alphabet in ["ab", "äöü", "abcdefghijklmnopqrstuvwxyz0123456789", "x"] {
+            let characters: Vec<char> = alphabet.chars().collect();
+            let text = random_text(&characters, 2_000).unwrap();
+            assert_eq!(text.chars().count(), 2_000);
+            assert!(characters.iter().all(|c| text.contains(*c)) && text.chars().all(|c| alphabet.contains(c)));
+        }
+        let letters: Vec<char> = ('a'..='z').collect();
+        assert_ne!(random_text(&letters, 20).unwrap(), random_text(&letters, 20).unwrap());
+        assert!(random_text(&[], 1).is_err());
+        let many: Vec<char> = (0..257).filter_map(char::from_u32).collect();
+        assert!(random_text(&many, 1).is_err());
+    }
+
+    #[test]
+    fn random_bytes_are_as_many_as_are_asked_for() {
+        for count in [0, 1, 32, 1_024] {
+            assert_eq!(random_bytes(count).unwrap().len(), count);
+        }
+        assert_ne!(random_bytes(32).unwrap(), random_bytes(32).unwrap());
         assert!(random_bytes(1_025).is_err());
     }
 }

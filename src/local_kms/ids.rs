@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::kms::KeyId;
 
-use super::cipher::{CipherError, random_name};
+use super::cipher::{CipherError, random_text};
 
 /// Gives ids.
 pub enum Ids {
@@ -36,7 +36,10 @@ impl Ids {
     pub fn key_id(&self, in_instance: bool) -> Result<Option<KeyId>, CipherError> {
         let text = match self {
             _ if !in_instance => self.uuid(),
-            Self::Random => format!("key-{}", random_name(20)?),
+            Self::Random => {
+                let letters: Vec<char> = ('a'..='z').chain('0'..='9').collect();
+                format!("key-{}", *random_text(&letters, 20)?)
+            }
             Self::Counted(count) => format!("key-{:020}", next(count)),
         };
         Ok(KeyId::parse(&text))

@@ -23,6 +23,7 @@ mod state;
 mod storage;
 mod transfer;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -54,6 +55,8 @@ pub struct LocalKms {
     ids: Ids,
     /// When everything happens, if time stands still.
     clock: Option<Moment>,
+    /// The second in which what was due could not be done.
+    failed_in: AtomicI64,
     store: Arc<Store>,
     state: ArcSwap<State>,
     /// Also the right to change the state: whoever holds it is the only writer.
@@ -113,7 +116,8 @@ impl LocalKms {
         }
         store.publish_index(state.index().clone());
         let region = settings.region.as_str().into();
-        Ok(Self { region, ids, clock, store, state: ArcSwap::from_pointee(state), storage: Mutex::new(storage) })
+        let (state, storage) = (ArcSwap::from_pointee(state), Mutex::new(storage));
+        Ok(Self { region, ids, clock, failed_in: AtomicI64::new(i64::MIN), store, state, storage })
     }
 
     /// What names stand for on the first start: what the seed says, and nothing that was made since. Opens no data.
@@ -139,8 +143,10 @@ impl LocalKms {
             Call::Known(operation) => operation,
             Call::Unknown(_) => return Err(ErrorCode::ApiNotFound.into()),
         };
-        if let Err(error) = self.catch_up(now) {
-            self.check_not_due(permit, now).map_err(|()| error)?;
+        // What is due and cannot be kept on the disk does not stop anything else.
+        let caught_up = self.catch_up(now);
+        if caught_up.is_err() && self.is_due(permit, now) {
+            caught_up?;
         }
         let function = functions::find(operation.name)?;
         let is_trial = parameters::switch(&permit.request().params, "DryRun")?;
@@ -158,16 +164,15 @@ impl LocalKms {
         }
     }
 
-    /// What is due and could not be kept on the disk does not stop anything else.
-    fn check_not_due(&self, permit: &Permit, now: Timestamp) -> Result<(), ()> {
+    /// Whether something that this permit is about should have happened by now, and did not.
+    fn is_due(&self, permit: &Permit, now: Timestamp) -> bool {
         let (state, now) = (self.state(), self.at(now));
         let is_due = |due: Due| state.overdue(now).any(|overdue| *overdue == due);
-        let concerned = permit.targets().iter().any(|target| match target {
+        permit.targets().iter().any(|target| match target {
             Target::Key(key) => is_due(Due::Key(key.account.clone(), key.name.clone())),
             Target::Secret(secret) => is_due(Due::Secret(secret.account.clone(), secret.name.clone())),
             _ => false,
-        });
-        if concerned { Err(()) } else { Ok(()) }
+        })
     }
 
     /// How executing this spends its time.
@@ -175,26 +180,30 @@ impl LocalKms {
         let call = &permit.request().call;
         let something_is_due = self.state().overdue(self.at(now)).next().is_some();
         match call {
-            Call::Known(operation) if HEAVY.contains(&operation.name) => Work::Computes,
+            Call::Known(operation) if functions::HEAVY.contains(&operation.name) => Work::Computes,
             _ if call.effect() == Effect::Write || something_is_due => Work::Waits,
             _ => Work::Quick,
         }
     }
 
     /// Does what should have happened by itself until `now`: deletions, rotations, the end of imported material. Blocks
-    /// when there is anything.
+    /// when there is anything. After a failure, it is not tried again in the same second.
     ///
     /// # Errors
     /// It cannot be kept on the disk.
     pub fn catch_up(&self, now: Timestamp) -> Result<(), KmsError> {
-        let now = self.at(now);
+        let (second, now) = (now.as_second(), self.at(now));
         if self.state().overdue(now).next().is_none() {
             return Ok(());
         }
-        self.write(|draft| {
+        if self.failed_in.load(Ordering::Relaxed) == second {
+            return Err(ErrorCode::InternalFailure.into());
+        }
+        let done = self.write(|draft| {
             let overdue: Vec<Due> = draft.state().overdue(now).cloned().collect();
             overdue.iter().try_for_each(|due| happen(draft, due, (&self.ids, now)))
-        })
+        });
+        done.inspect_err(|_| self.failed_in.store(second, Ordering::Relaxed))
     }
 
     /// How many keys there are, in all accounts.
@@ -272,18 +281,6 @@ pub enum Work {
     /// It computes for a millisecond or for seconds, and may wait for the disk as well.
     Computes,
 }
-
-/// The operations that may make an asymmetric key, or compute with the private half of one.
-const HEAVY: &[&str] = &[
-    "CreateKey",
-    "CreateKeyVersion",
-    "GetParametersForImport",
-    "ImportKeyMaterial",
-    "AsymmetricDecrypt",
-    "AsymmetricSign",
-    "AsymmetricVerify",
-    "ReEncrypt",
-];
 
 /// A key goes with its aliases. What was encrypted with it is lost, as its owner was told.
 fn happen(draft: &mut Draft, due: &Due, (ids, now): (&Ids, Moment)) -> Result<(), KmsError> {

@@ -3,9 +3,18 @@
 //! Clients read whole seconds; the storage keeps the fraction too, because lists are in the order of creation.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How many seconds a day has.
+pub const DAY_SECONDS: u32 = 86_400;
+
+/// Whether so many seconds are within so many days.
+pub fn is_within(days: &RangeInclusive<u32>, seconds: u32) -> bool {
+    (days.start() * DAY_SECONDS..=days.end() * DAY_SECONDS).contains(&seconds)
+}
 
 /// A moment. Prints as `yyyy-MM-ddTHH:mm:ssZ`, the form of all times in KMS's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,6 +15,7 @@ use crate::source::Problem;
 use crate::source::json::Node;
 
 use super::key::{Tag, is_instance_id};
+use super::moment::DAY_SECONDS;
 
 /// Most entries of `Filters`.
 const FILTERS_MAX: usize = 10;
@@ -82,7 +83,7 @@ pub fn named<T>(params: &Params, name: &str, parse: impl Fn(&str) -> Option<T>, 
 
 /// A time between two events in seconds: `30d`, `720h`, `43200m`, `2592000s` or `2592000`.
 pub fn interval(text: &str) -> Option<u32> {
-    const UNITS: [(&str, u32); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    const UNITS: [(&str, u32); 4] = [("d", DAY_SECONDS), ("h", 3_600), ("m", 60), ("s", 1)];
     let of_unit = |(unit, seconds): &(&str, u32)| text.strip_suffix(unit).map(|digits| (digits, *seconds));
     let (digits, seconds) = UNITS.iter().find_map(of_unit).unwrap_or((text, 1));
     let number: u32 = Some(digits).filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()?;

@@ -224,6 +224,16 @@ impl Draft {
         self.changes.push(Change::Put(record));
     }
 
+    /// Adds or replaces a key.
+    pub fn put_key(&mut self, name: &Owned<KeyId>, key: Key) {
+        self.put(Record::Key(name.account.clone(), name.name.clone(), Arc::new(key)));
+    }
+
+    /// Adds or replaces a secret.
+    pub fn put_secret(&mut self, name: &Owned<SecretName>, secret: Secret) {
+        self.put(Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret)));
+    }
+
     /// Removes something.
     pub fn remove(&mut self, gone: Gone, now: Moment) {
         self.state.remove(&gone);

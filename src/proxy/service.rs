@@ -38,28 +38,12 @@ pub struct Api {
     replays: Option<Mutex<ReplayMemory>>,
     /// How many may compute for long at the same time.
     computing: Semaphore,
-    /// How many wait for that.
-    waiting: AtomicUsize,
+    /// How many may wait for that.
+    waiting: Semaphore,
 }
 
 /// How many may wait for their turn to compute; all others are told to come back later.
 const WAITING_MAX: usize = 64;
-
-/// Somebody who waits, until this is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
-        let this = Self(waiting);
-        (waiting.fetch_add(1, Ordering::SeqCst) < WAITING_MAX).then_some(this)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// Whether the service is ending, and how many requests it still has to answer.
 #[derive(Default)]
@@ -129,7 +113,7 @@ impl Api {
         let limits = settings.limits.clone();
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let computing = Semaphore::new(cores.saturating_sub(1).max(1));
-        Self { store, kms, telemetry, limits, drain, replays, computing, waiting: AtomicUsize::new(0) }
+        Self { store, kms, telemetry, limits, drain, replays, computing, waiting: Semaphore::new(WAITING_MAX) }
     }
 
     /// Answers one request after the other, until the client or the service ends.
@@ -258,7 +242,7 @@ impl Api {
 
     /// A turn to compute for long, when one is free.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, KmsError> {
-        let _waiting = Waiting::begin(&self.waiting).ok_or(ErrorCode::Throttling)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| ErrorCode::Throttling)?;
         self.computing.acquire().await.map_err(|_| ErrorCode::InternalFailure.into())
     }
 

@@ -26,7 +26,7 @@ pub use identities::read_directory;
 pub use inspect::{Inspected, Inspection, READABLE_SECRET, inspect};
 pub use private::{is_readable_by_all, read_or_make, read_private, replace_private};
 pub use watch::Watcher;
-pub use write::make_folder;
+pub use write::{make_folder, remove, sync_folder};
 
 use crate::authn::SessionKey;
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};

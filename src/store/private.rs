@@ -3,17 +3,20 @@
 #![expect(clippy::disallowed_methods, reason = "the store reads and writes secrets on disk")]
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::events::folder_of;
-use super::write::make_folder;
+use super::write::{make_folder, sync_folder, unfinished};
 
 /// The longest secret, in bytes.
 const TEXT_BYTES_MAX: u64 = 64 * 1024;
+
+/// The mode of a secret of ours.
+const MODE: u32 = 0o600;
 
 /// The bits of a mode that let others than the owner read or write.
 const OTHERS: u32 = 0o077;
@@ -72,8 +75,9 @@ pub fn replace_private(path: &Path, text: &str) -> Result<(), String> {
     if path.exists() && !path.is_file() {
         return Err("is no regular file".to_owned());
     }
-    let written = written(&folder_of(path), text).and_then(|file| file.persist(path).map_err(|error| error.error));
-    let kept = written.and_then(|_| fs::File::open(folder_of(path))?.sync_all());
+    let written =
+        unfinished(&folder_of(path), text, MODE).and_then(|file| file.persist(path).map_err(|error| error.error));
+    let kept = written.and_then(|_| sync_folder(&folder_of(path)));
     kept.map_err(|error| format!("cannot be written: {error}"))
 }
 
@@ -81,21 +85,13 @@ pub fn replace_private(path: &Path, text: &str) -> Result<(), String> {
 fn make_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = folder_of(path);
     make_folder(&folder, 0o700)?;
-    let file = written(&folder, &Zeroizing::new(format!("{text}\n")))?;
+    let file = unfinished(&folder, &Zeroizing::new(format!("{text}\n")), MODE)?;
     match file.persist_noclobber(path) {
         // Of two processes that make it at once, one wins, and both read the winner's.
         Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(error.error),
         _ => {}
     }
-    fs::File::open(folder)?.sync_all()
-}
-
-/// A hidden file in the folder, for its owner only, with this text on the disk.
-fn written(folder: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
-    let mut file = tempfile::Builder::new().prefix(".keyward-").suffix(".tmp").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    Ok(file)
+    sync_folder(&folder)
 }
 
 #[cfg(test)]

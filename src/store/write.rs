@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use super::events::folder_of;
 
 /// Writes `text` to `path`: to a hidden file beside it, to disk, into its place, and the folder to disk.
@@ -16,12 +18,30 @@ use super::events::folder_of;
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = &folder_of(path);
     make_folder(folder, 0o777)?;
+    let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
+    let file = unfinished(folder, text, mode)?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// A hidden file in the folder, with this text on the disk. It has this mode from when it is whole; before, it is its
+/// owner's only.
+///
+/// # Errors
+/// It cannot be written.
+pub fn unfinished(folder: &Path, text: &str, mode: u32) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix(".keyward-").suffix(".tmp").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
-    let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    Ok(file)
+}
+
+/// Puts the names in a folder on the disk: without that, a new name may be lost with the power, and what it names with it.
+///
+/// # Errors
+/// The folder cannot be opened, or not be written.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -31,14 +51,13 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// It stays.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Ok(()) => File::open(folder_of(path))?.sync_all(),
+        Ok(()) => sync_folder(&folder_of(path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Makes a folder, with those that it lies in, where they are missing, each with `mode` and its name on the disk: without
-/// that, the name may be lost with the power, and everything in the folder with it.
+/// Makes a folder, with those that it lies in, where they are missing, each with `mode` and its name on the disk.
 ///
 /// # Errors
 /// A folder cannot be made, or its parent cannot be written to the disk.
@@ -55,5 +74,5 @@ pub fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         made => made?,
     }
-    File::open(parent)?.sync_all()
+    sync_folder(&parent)
 }

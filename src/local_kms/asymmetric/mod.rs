@@ -173,10 +173,7 @@ impl PrivateKey {
     /// # Errors
     /// The algorithm does not serve the spec, the digest has a wrong length, or there is no randomness.
     pub fn sign(&self, algorithm: SignatureAlgorithm, digest: &[u8]) -> Result<Vec<u8>, PairError> {
-        if !algorithm.serves(self.spec) {
-            return Err(PairError::WrongAlgorithm);
-        }
-        let digest = digest.try_into().map_err(|_| PairError::DigestLength)?;
+        let digest = self.digest_for(algorithm, digest)?;
         match (&*self.half, algorithm) {
             (Half::Rsa(key), SignatureAlgorithm::PssSha256) => rsa::sign_pss(key, digest),
             (Half::Rsa(key), SignatureAlgorithm::Pkcs1Sha256) => rsa::sign_pkcs1(key, digest),
@@ -187,19 +184,32 @@ impl PrivateKey {
         }
     }
 
-    /// Whether the signature is one of this key over this digest. ECDSA and SM2 signatures are in DER. `false` also if
-    /// the digest has a wrong length or the algorithm does not serve the spec, which [`SignatureAlgorithm::serves`]
-    /// tells.
-    pub fn verify(&self, algorithm: SignatureAlgorithm, digest: &[u8], signature: &[u8]) -> bool {
-        let Ok(digest) = <&[u8; DIGEST_BYTES]>::try_from(digest) else { return false };
-        match (&*self.half, algorithm) {
+    /// Whether the signature is one of this key over this digest. ECDSA and SM2 signatures are in DER.
+    ///
+    /// # Errors
+    /// The algorithm does not serve the spec, or the digest has a wrong length.
+    pub fn verify(&self, algorithm: SignatureAlgorithm, digest: &[u8], signature: &[u8]) -> Result<bool, PairError> {
+        let digest = self.digest_for(algorithm, digest)?;
+        Ok(match (&*self.half, algorithm) {
             (Half::Rsa(key), SignatureAlgorithm::PssSha256) => rsa::verify_pss(key.as_ref(), digest, signature),
             (Half::Rsa(key), SignatureAlgorithm::Pkcs1Sha256) => rsa::verify_pkcs1(key.as_ref(), digest, signature),
             (Half::P256(key), SignatureAlgorithm::EcdsaSha256) => elliptic::verify_p256(key, digest, signature),
             (Half::P256K(key), SignatureAlgorithm::EcdsaSha256) => elliptic::verify_p256k(key, digest, signature),
             (Half::Sm2(key), SignatureAlgorithm::Sm2Dsa) => sm2::verify(key, digest, signature),
-            _ => false,
+            _ => return Err(PairError::WrongAlgorithm),
+        })
+    }
+
+    /// The digest, if keys of this spec sign it with this algorithm.
+    fn digest_for<'d>(
+        &self,
+        algorithm: SignatureAlgorithm,
+        digest: &'d [u8],
+    ) -> Result<&'d [u8; DIGEST_BYTES], PairError> {
+        if !algorithm.serves(self.spec) {
+            return Err(PairError::WrongAlgorithm);
         }
+        digest.try_into().map_err(|_| PairError::DigestLength)
     }
 }
 

@@ -109,26 +109,28 @@ fn what_a_key_signs_it_verifies_and_nothing_else() {
         let key = key(spec);
         if !algorithm.serves(spec) {
             assert_eq!(key.sign(algorithm, &digest), Err(PairError::WrongAlgorithm));
-            assert!(!key.verify(algorithm, &digest, &[0x30; 256]));
+            assert_eq!(key.verify(algorithm, &digest, &[0x30; 256]), Err(PairError::WrongAlgorithm));
             continue;
         }
         let signature = key.sign(algorithm, &digest).unwrap();
-        assert!(key.verify(algorithm, &digest, &signature), "{spec:?} {algorithm:?}");
-        assert!(!key.verify(algorithm, &[8; DIGEST_BYTES], &signature));
-        assert!(!key.verify(algorithm, &digest, &[&signature[..], &[0]].concat()), "something follows");
-        assert!(!key.verify(algorithm, &digest, &signature[1..]) && !key.verify(algorithm, &digest, &[]));
+        assert!(key.verify(algorithm, &digest, &signature).unwrap(), "{spec:?} {algorithm:?}");
+        assert!(!key.verify(algorithm, &[8; DIGEST_BYTES], &signature).unwrap());
+        assert!(!key.verify(algorithm, &digest, &[&signature[..], &[0]].concat()).unwrap(), "something follows");
+        assert!(
+            !key.verify(algorithm, &digest, &signature[1..]).unwrap() && !key.verify(algorithm, &digest, &[]).unwrap()
+        );
         let mut damaged = signature.clone();
         *damaged.last_mut().unwrap() ^= 1;
-        assert!(!key.verify(algorithm, &digest, &damaged));
+        assert!(!key.verify(algorithm, &digest, &damaged).unwrap());
         for length in [0, 20, 31, 33, 64] {
             let digest = vec![7; length];
             assert_eq!(key.sign(algorithm, &digest), Err(PairError::DigestLength));
-            assert!(!key.verify(algorithm, &digest, &signature));
+            assert_eq!(key.verify(algorithm, &digest, &signature), Err(PairError::DigestLength));
         }
     }
     let key = key(PairSpec::Rsa2048);
     let signature = key.sign(SignatureAlgorithm::PssSha256, &digest).unwrap();
-    assert!(!key.verify(SignatureAlgorithm::Pkcs1Sha256, &digest, &signature));
+    assert!(!key.verify(SignatureAlgorithm::Pkcs1Sha256, &digest, &signature).unwrap());
 }
 
 #[test]
@@ -205,8 +207,8 @@ fn rsa_decrypts_and_verifies_known_answers() {
     ] {
         assert_eq!(key.decrypt(algorithm, &base64(ciphertext)).unwrap().as_slice(), message);
     }
-    assert!(key.verify(SignatureAlgorithm::PssSha256, &digest, &base64(rsa_answers::PSS)));
-    assert!(key.verify(SignatureAlgorithm::Pkcs1Sha256, &digest, &base64(rsa_answers::PKCS1_SIGNATURE)));
+    assert!(key.verify(SignatureAlgorithm::PssSha256, &digest, &base64(rsa_answers::PSS)).unwrap());
+    assert!(key.verify(SignatureAlgorithm::Pkcs1Sha256, &digest, &base64(rsa_answers::PKCS1_SIGNATURE)).unwrap());
     let signature = key.sign(SignatureAlgorithm::Pkcs1Sha256, &digest).unwrap();
     assert_eq!(signature, base64(rsa_answers::PKCS1_SIGNATURE), "there is no chance in it");
 }
@@ -258,7 +260,7 @@ fn p256_signs_as_rfc_6979_has_it() {
     );
     let digest = Sha256::digest(b"sample");
     assert_eq!(key.sign(SignatureAlgorithm::EcdsaSha256, &digest).unwrap(), expected);
-    assert!(key.verify(SignatureAlgorithm::EcdsaSha256, &digest, &expected));
+    assert!(key.verify(SignatureAlgorithm::EcdsaSha256, &digest, &expected).unwrap());
 }
 
 /// The vector of the secret key 1 and "Satoshi Nakamoto" that the libraries of this curve share; then the same
@@ -274,8 +276,8 @@ fn p256k_signs_with_the_lower_s_and_verifies_either() {
     let higher = der(r, "DBBD3162D46E9F9BEF7FEB87C16DC13B4F6568A87F4E83F728E2443BA586675C");
     let digest = Sha256::digest(b"Satoshi Nakamoto");
     assert_eq!(key.sign(SignatureAlgorithm::EcdsaSha256, &digest).unwrap(), lower);
-    assert!(key.verify(SignatureAlgorithm::EcdsaSha256, &digest, &lower));
-    assert!(key.verify(SignatureAlgorithm::EcdsaSha256, &digest, &higher));
+    assert!(key.verify(SignatureAlgorithm::EcdsaSha256, &digest, &lower).unwrap());
+    assert!(key.verify(SignatureAlgorithm::EcdsaSha256, &digest, &higher).unwrap());
 }
 
 /// GB/T 32918.5-2017, annexes A and C.
@@ -289,7 +291,7 @@ fn sm2_verifies_and_decrypts_what_its_standard_has() {
         "F5A03B0648D2C4630EEAC513E1BB81A15944DA3827D5B74143AC7EACEEE720B3",
         "B1B6AA29DF212FD8763182BC0D421CA1BB9038FD1F7F42D4840B69C485BBC1AA",
     );
-    assert!(key.verify(SignatureAlgorithm::Sm2Dsa, &digest, &signature));
+    assert!(key.verify(SignatureAlgorithm::Sm2Dsa, &digest, &signature).unwrap());
 
     let (x, y) = (
         "04EBFC718E8D1798620432268E77FEB6415E2EDE0E073C0F4F640ECD2E149A73",

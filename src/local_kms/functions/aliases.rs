@@ -15,36 +15,34 @@ use super::{Members, address, list, members};
 
 /// `CreateAlias`: in the caller's account, for a key of that account.
 pub fn create_alias(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    execution.refuse_alias()?;
-    let (alias, key, account) = (execution.alias(0)?, execution.key(1)?, execution.account());
-    if alias.as_str().starts_with(RESERVED_ALIAS_PREFIX) {
+    if execution.alias(0)?.as_str().starts_with(RESERVED_ALIAS_PREFIX) {
         let why = format!("names that start with {RESERVED_ALIAS_PREFIX} are reserved");
         return Err(KmsError::invalid_parameter_because("AliasName", why));
     }
-    execution.kms.write(|draft| {
-        draft.state().key(key)?.fit_for(Purpose::Schedule)?;
-        if key.account != account {
-            return Err(ErrorCode::KeyNotFound.into());
-        }
-        if draft.state().account(account).aliases.contains_key(alias) {
-            return Err(ErrorCode::AliasAlreadyExists.into());
-        }
-        draft.put(Record::Alias(account.to_owned(), alias.clone(), key.name.clone()));
-        Ok(Members::new())
-    })
+    point(execution, Purpose::Schedule, (false, ErrorCode::AliasAlreadyExists))
 }
 
 /// `UpdateAlias`: points it to another key of the caller's account.
 pub fn update_alias(execution: &Execution<'_>) -> Result<Members, KmsError> {
+    point(execution, Purpose::Update, (true, ErrorCode::AliasNotFound))
+}
+
+/// Points the alias to the key, which must be fit for this. Whether the alias is there already must be as expected, or
+/// else is told.
+fn point(
+    execution: &Execution<'_>,
+    purpose: Purpose,
+    (is_there, otherwise): (bool, ErrorCode),
+) -> Result<Members, KmsError> {
     execution.refuse_alias()?;
     let (alias, key, account) = (execution.alias(0)?, execution.key(1)?, execution.account());
     execution.kms.write(|draft| {
-        draft.state().key(key)?.fit_for(Purpose::Update)?;
+        draft.state().key(key)?.fit_for(purpose)?;
         if key.account != account {
             return Err(ErrorCode::KeyNotFound.into());
         }
-        if !draft.state().account(account).aliases.contains_key(alias) {
-            return Err(ErrorCode::AliasNotFound.into());
+        if draft.state().account(account).aliases.contains_key(alias) != is_there {
+            return Err(otherwise.into());
         }
         draft.put(Record::Alias(account.to_owned(), alias.clone(), key.name.clone()));
         Ok(Members::new())

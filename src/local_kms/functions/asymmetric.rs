@@ -77,18 +77,12 @@ pub fn asymmetric_sign(execution: &Execution<'_>) -> Result<Members, KmsError> {
 /// `AsymmetricVerify`: whether the signature is one of this key version. A wrong one is an answer, not an error.
 pub fn asymmetric_verify(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let (name, version) = version(execution, Usage::SignVerify, "KeyVersionId")?;
-    let pair = version.pair()?;
     let algorithm = named(execution.params(), "Algorithm", SignatureAlgorithm::parse, SIGNATURE)?;
     let digest = bytes(execution.params(), "Digest", DIGEST_BYTES)?;
     let signature = bytes(execution.params(), "Value", SIGNATURE_BYTES_MAX)?;
-    if !algorithm.serves(pair.spec()) {
-        return Err(told(PairError::WrongAlgorithm));
-    }
-    if digest.len() != DIGEST_BYTES {
-        return Err(told(PairError::DigestLength));
-    }
+    let is_its = version.pair()?.verify(algorithm, &digest, &signature).map_err(told)?;
     let mut answer = made_by(name, &version, []);
-    answer.insert("Value".to_owned(), pair.verify(algorithm, &digest, &signature).into());
+    answer.insert("Value".to_owned(), is_its.into());
     Ok(answer)
 }
 

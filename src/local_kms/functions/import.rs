@@ -14,14 +14,10 @@ use crate::kms::{CiphertextBlob, ErrorCode, KeyId, KmsError, Params};
 use super::super::asymmetric::{PrivateKey, WrappingAlgorithm};
 use super::super::execution::{Execution, internal_failure};
 use super::super::key::{Key, Purpose};
-use super::super::moment::Moment;
+use super::super::moment::{DAY_SECONDS, Moment};
 use super::super::parameters::{bytes, named};
-use super::super::state::Record;
 use super::data_keys::wrapping_key_spec;
 use super::{Members, members};
-
-/// How long an import token can be used, in seconds: 24 hours.
-const TOKEN_SECONDS: u32 = 86_400;
 
 /// The longest encrypted material, in bytes. RSA with 2,048 bits makes 256.
 const WRAPPED_BYTES_MAX: usize = 1_024;
@@ -38,7 +34,7 @@ struct Token {
     expires: Moment,
 }
 
-/// `GetParametersForImport`.
+/// `GetParametersForImport`. The token can be used for a day.
 pub fn get_parameters_for_import(execution: &Execution<'_>) -> Result<Members, KmsError> {
     const ALGORITHMS: &str = "RSAES_PKCS1_V1_5, RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256 or SM2PKE";
     let name = execution.key(0)?;
@@ -52,7 +48,7 @@ pub fn get_parameters_for_import(execution: &Execution<'_>) -> Result<Members, K
     }
     let pair = PrivateKey::generate(spec).map_err(internal_failure)?;
     let public_key = pair.public_key_der().map_err(internal_failure)?;
-    let expires = execution.now.plus(TOKEN_SECONDS);
+    let expires = execution.now.plus(DAY_SECONDS);
     let token = Token { pair, algorithm: algorithm.as_str().to_owned(), expires };
     let token = serde_json::to_vec(&token).map(Zeroizing::new).map_err(internal_failure)?;
     let token = state.default_key.seal(&bound_to(name), &token)?;
@@ -84,7 +80,7 @@ pub fn import_key_material(execution: &Execution<'_>) -> Result<Members, KmsErro
         let (_, count) = key.spec.symmetric().ok_or(ErrorCode::UnsupportedOrigin)?;
         let material = token.pair.unwrap(algorithm, &wrapped, count).ok_or(ErrorCode::InvalidKeyMaterial)?;
         let key = key.imported(material, expires)?;
-        draft.put(Record::Key(name.account.clone(), name.name.clone(), key.into()));
+        draft.put_key(name, key);
         Ok(Members::new())
     })
 }
@@ -94,7 +90,7 @@ pub fn delete_key_material(execution: &Execution<'_>) -> Result<Members, KmsErro
     let name = execution.key(0)?;
     execution.kms.write(|draft| {
         let key = external(draft.state().key(name)?)?.without_material();
-        draft.put(Record::Key(name.account.clone(), name.name.clone(), key.into()));
+        draft.put_key(name, key);
         Ok(Members::new())
     })
 }

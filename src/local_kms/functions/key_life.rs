@@ -1,20 +1,16 @@
 //! EnableKey, DisableKey, UpdateKeyDescription, ScheduleKeyDeletion, CancelKeyDeletion, SetDeletionProtection.
 
-use std::sync::Arc;
-
 use crate::kms::{ErrorCode, KmsError};
 
 use super::super::execution::Execution;
 use super::super::key::{Key, KeyState, Purpose};
+use super::super::moment::DAY_SECONDS;
 use super::super::parameters;
-use super::super::state::Record;
 use super::Members;
 use super::keys::DESCRIPTION_CHARS_MAX;
 
 /// How many days a key can wait for its deletion (ScheduleKeyDeletion, "PendingWindowInDays").
 const WINDOW_DAYS: std::ops::RangeInclusive<usize> = 7..=366;
-
-const DAY_SECONDS: u32 = 86_400;
 
 /// Changes the key that the request names by id or ARN, if its state allows it for this purpose.
 pub fn change_key(
@@ -26,7 +22,7 @@ pub fn change_key(
     let name = execution.key(0)?;
     execution.kms.write(|draft| {
         let key = change(draft.state().key(name)?.fit_for(purpose)?)?;
-        draft.put(Record::Key(name.account.clone(), name.name.clone(), Arc::new(key)));
+        draft.put_key(name, key);
         Ok(Members::new())
     })
 }

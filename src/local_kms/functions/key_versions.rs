@@ -7,8 +7,8 @@ use crate::kms::{ErrorCode, KeyId, KmsError};
 
 use super::super::execution::Execution;
 use super::super::key::{Key, KeyVersion, Purpose, ROTATION_DAYS, Rotation, VERSIONS_MAX};
+use super::super::moment::is_within;
 use super::super::parameters::{self, Page};
-use super::super::state::Record;
 use super::key_life::change_key;
 use super::keys::page_members;
 use super::{Members, list, members};
@@ -23,7 +23,7 @@ pub fn create_key_version(execution: &Execution<'_>) -> Result<Members, KmsError
     execution.kms.write(|draft| {
         let key = growing(draft.state().key(name)?)?.with_version(version, execution.now);
         let answer = members([("KeyVersion", entry(name, &key.primary))]);
-        draft.put(Record::Key(name.account.clone(), name.name.clone(), key.into()));
+        draft.put_key(name, key);
         Ok(answer)
     })
 }
@@ -103,8 +103,7 @@ pub fn rotation(execution: &Execution<'_>, days: std::ops::RangeInclusive<u32>) 
         return Ok(None);
     }
     let text = execution.params().require("RotationInterval")?;
-    let seconds = days.start() * 86_400..=days.end() * 86_400;
-    let interval = parameters::interval(text).filter(|interval| seconds.contains(interval)).ok_or_else(|| {
+    let interval = parameters::interval(text).filter(|interval| is_within(&days, *interval)).ok_or_else(|| {
         let why = format!("it is {}d to {}d, for example 30d or 2592000s", days.start(), days.end());
         KmsError::invalid_parameter_because("RotationInterval", why)
     })?;

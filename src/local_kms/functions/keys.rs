@@ -8,7 +8,7 @@ use crate::kms::{Address, AliasName, ErrorCode, KeyId, KmsError, Params, Resourc
 use crate::policy::Kind;
 
 use super::super::execution::{Execution, internal_failure};
-use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, Protection, Usage};
+use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, NEW_KEY_ROTATION_DAYS, Protection, Usage};
 use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::state::{Account, Record};
 use super::key_versions;
@@ -17,9 +17,6 @@ use super::{Members, address, list, members, present};
 
 /// The longest description of a key, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 8_192;
-
-/// The shortest and the longest time between two rotations of a new key, in days (CreateKey, "RotationInterval").
-const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 7..=365;
 
 /// The origin of keys whose material is made here.
 const ORIGIN: &str = "Aliyun_KMS";
@@ -65,7 +62,7 @@ fn new_key(execution: &Execution<'_>) -> Result<Key, KmsError> {
     let usage = Usage::parse(params.given("KeyUsage"), spec)
         .map_err(|why| KmsError::invalid_parameter_because("KeyUsage", why))?;
     let import = import(params, spec)?;
-    let rotation = key_versions::rotation(execution, ROTATION_DAYS)?;
+    let rotation = key_versions::rotation(execution, NEW_KEY_ROTATION_DAYS)?;
     if rotation.is_some() && (spec.symmetric().is_none() || import.is_some()) {
         let why = "only symmetric keys rotate, and only if their material is made here";
         return Err(KmsError::invalid_parameter_because("EnableAutomaticRotation", why));
@@ -99,15 +96,6 @@ fn import(params: &Params, spec: KeySpec) -> Result<Option<Import>, KmsError> {
         Some(EXTERNAL) => Err(ErrorCode::UnsupportedOrigin.into()),
         Some(_) => Err(KmsError::invalid_parameter_because("Origin", format!("it is {ORIGIN} or {EXTERNAL}"))),
     }
-}
-
-/// A key or secret that is said to rotate and does not would be worse than a refusal.
-pub fn refuse_rotation(params: &Params) -> Result<(), KmsError> {
-    if parameters::switch(params, "EnableAutomaticRotation")? {
-        let message = "This action is not supported: the embedded KMS has no automatic rotation.";
-        return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
-    }
-    Ok(())
 }
 
 fn protection(params: &Params) -> Result<Protection, KmsError> {

@@ -101,6 +101,18 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("GetCallerIdentity", sessions::get_caller_identity),
 ];
 
+/// The operations that may make an asymmetric key, or compute with the private half of one.
+pub const HEAVY: &[&str] = &[
+    "CreateKey",
+    "CreateKeyVersion",
+    "GetParametersForImport",
+    "ImportKeyMaterial",
+    "AsymmetricDecrypt",
+    "AsymmetricSign",
+    "AsymmetricVerify",
+    "ReEncrypt",
+];
+
 /// The function of an operation.
 ///
 /// # Errors
@@ -206,5 +218,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), FUNCTIONS.len());
+        assert!(HEAVY.iter().all(|name| names.contains(name)));
     }
 }

@@ -1,16 +1,15 @@
 //! UpdateSecret, UpdateSecretVersionStage, ListSecretVersionIds, DeleteSecret, RestoreSecret, and the two operations on
 //! rotation, which generic secrets do not have.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use crate::kms::{ErrorCode, KmsError, Params};
 
 use super::super::execution::Execution;
+use super::super::moment::DAY_SECONDS;
 use super::super::parameters::{self, Page};
 use super::super::secret::{CURRENT, PREVIOUS, Secret, SecretVersion};
-use super::super::state::{Gone, Record};
+use super::super::state::Gone;
 use super::keys::page_members;
 use super::secret_values::{check_stage, stage_list, too_many_stages};
 use super::secrets::{DESCRIPTION_CHARS_MAX, EXTENDED_CONFIG_CHARS_MAX};
@@ -18,8 +17,6 @@ use super::{Members, list, members, present};
 
 /// How many days a secret can be restored (DeleteSecret, "RecoveryWindowInDays").
 const WINDOW_DAYS: std::ops::RangeInclusive<usize> = 7..=30;
-
-const DAY_SECONDS: u32 = 86_400;
 
 /// How many versions a page has when nothing else is asked for.
 const PAGE_SIZE: usize = 20;
@@ -34,7 +31,7 @@ fn change_secret(
     execution.kms.write(|draft| {
         let secret = draft.state().secret(name)?;
         let secret = change(if waiting { secret } else { secret.usable()? })?;
-        draft.put(Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret)));
+        draft.put_secret(name, secret);
         Ok(())
     })
 }
@@ -159,7 +156,7 @@ pub fn delete_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
             draft.remove(Gone::Secret(name.account.clone(), name.name.clone()), execution.now);
         } else {
             let secret = Secret { deletion: Some(deletion), ..Secret::clone(secret.usable()?) };
-            draft.put(Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret)));
+            draft.put_secret(name, secret);
         }
         Ok(())
     })?;
@@ -178,17 +175,22 @@ pub fn restore_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
 /// `RotateSecret`: nothing that a generic secret has.
 pub fn rotate_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     execution.params().require("VersionId")?;
-    no_rotation(execution)
+    does_not_rotate(execution)
 }
 
 /// `UpdateSecretRotationPolicy`: nothing that a generic secret has.
 pub fn update_secret_rotation_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
     execution.params().require("EnableAutomaticRotation")?;
-    no_rotation(execution)
+    does_not_rotate(execution)
 }
 
-fn no_rotation(execution: &Execution<'_>) -> Result<Members, KmsError> {
+fn does_not_rotate(execution: &Execution<'_>) -> Result<Members, KmsError> {
     execution.kms.state().secret(execution.secret(0)?)?;
+    Err(no_rotation())
+}
+
+/// What is told to whoever wants a secret to rotate.
+pub fn no_rotation() -> KmsError {
     let why = "generic secrets do not rotate by themselves; put a new version";
-    Err(KmsError::because(ErrorCode::UnsupportedOperation, why))
+    KmsError::because(ErrorCode::UnsupportedOperation, why)
 }

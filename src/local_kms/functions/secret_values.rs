@@ -17,7 +17,7 @@ use super::super::key::Key;
 use super::super::parameters;
 use super::super::secret::{CURRENT, PREVIOUS, STAGES_MAX, Secret, SecretVersion, TYPE};
 use super::super::secret_value::{NAME_CHARS_MAX, SecretValue, open};
-use super::super::state::{Record, State};
+use super::super::state::State;
 use super::{Members, list, members};
 
 /// A secret that was judged, and the key that seals it.
@@ -84,7 +84,7 @@ pub fn put_secret_value(execution: &Execution<'_>) -> Result<Members, KmsError> 
         let version = value.seal(sealer, account, name, stages, execution.now)?;
         let answer = put(&judged, &version);
         let secret = judged.secret.with_version(version).map_err(|_| too_many_stages())?;
-        draft.put(Record::Secret(account.clone(), name.clone(), Arc::new(secret)));
+        draft.put_secret(judged.name, secret);
         Ok(answer)
     })
 }

@@ -13,8 +13,9 @@ use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::secret::{self, CURRENT, RESERVED_NAME_PREFIX, Secret, TYPE};
 use super::super::secret_value::SecretValue;
 use super::super::state::{Record, State};
-use super::keys::{page_members, refuse_rotation};
+use super::keys::page_members;
 use super::policies::store_policy;
+use super::secret_life::no_rotation;
 use super::{Members, address, list, present, tag_list};
 
 /// Types that KMS has and the embedded KMS does not: it cannot change a password elsewhere.
@@ -31,7 +32,10 @@ pub fn create_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let (params, account) = (execution.params(), execution.account());
     let name = new_name(params)?;
     check_type(params)?;
-    refuse_rotation(params)?;
+    if parameters::switch(params, "EnableAutomaticRotation")? {
+        // A secret that is said to rotate and does not would be worse than a refusal.
+        return Err(no_rotation());
+    }
     execution.kms.write(|draft| {
         let key = encryption_key(execution, draft.state())?;
         let secret = new_secret(execution, draft.state(), &name, key)?;

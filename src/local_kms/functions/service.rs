@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use crate::kms::{KmsError, Params};
 
-use super::super::cipher::random_bytes;
+use super::super::cipher::random_text;
 use super::super::execution::Execution;
 use super::super::parameters::{self, Page};
 use super::keys::page_members;
@@ -63,7 +62,7 @@ pub fn get_random_password(execution: &Execution<'_>) -> Result<Members, KmsErro
         ));
     }
     loop {
-        let password = password(&all, length)?;
+        let password = random_text(&all, length)?;
         let has = |kind: &Vec<char>| password.chars().any(|c| kind.contains(&c));
         if !each || kinds.iter().all(has) {
             return Ok(members([("RandomPassword", password.as_str().into())]));
@@ -81,18 +80,4 @@ fn kinds(params: &Params) -> Result<Vec<Vec<char>>, KmsError> {
         }
     }
     Ok(kinds)
-}
-
-/// Every character is as likely as every other: bytes that would favour the first ones are thrown away.
-fn password(alphabet: &[char], length: usize) -> Result<Zeroizing<String>, KmsError> {
-    let mut password = Zeroizing::new(String::new());
-    let fair = 256 - 256 % alphabet.len();
-    while password.len() < length {
-        for byte in random_bytes(256)?.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair) {
-            if let Some(c) = alphabet.get(byte % alphabet.len()).filter(|_| password.len() < length) {
-                password.push(*c);
-            }
-        }
-    }
-    Ok(password)
 }

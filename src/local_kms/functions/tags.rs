@@ -1,7 +1,5 @@
 //! TagResource, UntagResource, ListResourceTags, TagResources, UntagResources, ListTagResources.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::authz::Target;
@@ -12,7 +10,7 @@ use super::super::execution::{Execution, internal_failure};
 use super::super::key::{Key, Purpose, Tag};
 use super::super::parameters;
 use super::super::secret::Secret;
-use super::super::state::{Draft, Record, State};
+use super::super::state::State;
 use super::{Members, list, members};
 
 /// Most resources in one request (TagResources, "ResourceId").
@@ -35,7 +33,7 @@ pub fn tag_resources(execution: &Execution<'_>) -> Result<Members, KmsError> {
     add_tags(execution)
 }
 
-/// What TagResources, UntagResources and ListTagResources have in common: the region is said, and not too many resources.
+/// One request is about so many resources at most.
 fn check_batch(execution: &Execution<'_>) -> Result<(), KmsError> {
     if execution.targets().len() > RESOURCES_MAX {
         let why = format!("there may be {RESOURCES_MAX} resources");
@@ -96,20 +94,19 @@ fn change_tags(
 ) -> Result<Members, KmsError> {
     execution.kms.write(|draft| {
         for target in execution.targets() {
-            let record = match target {
+            match target {
                 Target::Key(name) => {
                     let mut key = Key::clone(draft.state().key(name)?.fit_for(Purpose::Update)?);
                     change(&mut key.tags)?;
-                    Record::Key(name.account.clone(), name.name.clone(), Arc::new(key))
+                    draft.put_key(name, key);
                 }
                 Target::Secret(name) => {
                     let mut secret = Secret::clone(draft.state().secret(name)?);
                     change(&mut secret.tags)?;
-                    Record::Secret(name.account.clone(), name.name.clone(), Arc::new(secret))
+                    draft.put_secret(name, secret);
                 }
                 other => return Err(not_there(other)),
-            };
-            Draft::put(draft, record);
+            }
         }
         Ok(Members::new())
     })

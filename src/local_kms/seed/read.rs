@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use super::super::key::{KeySpec, Protection, Tag, Usage, is_instance_id};
+use super::super::key::{KeySpec, NEW_KEY_ROTATION_DAYS, Protection, Tag, Usage, is_instance_id};
+use super::super::moment::is_within;
 use super::super::parameters::interval;
 use super::super::secret::{self, DataType, RESERVED_NAME_PREFIX};
 use super::super::secret_value::{check_data, check_version_id};
@@ -16,9 +17,6 @@ use crate::kms::{AliasName, KeyId, SecretName, TAGS_MAX};
 use crate::policy::Kind;
 use crate::source::toml::{self, Section};
 use crate::source::{Problem, suggest};
-
-/// The shortest and the longest time between two rotations, in seconds: 7 and 365 days, as CreateKey has it.
-const ROTATION_SECONDS: std::ops::RangeInclusive<u32> = 7 * 86_400..=365 * 86_400;
 
 impl Seed {
     /// Reads a seed for an account that owns the `existing` things.
@@ -186,7 +184,7 @@ fn instance(section: &Section<'_>) -> Option<String> {
 }
 
 fn rotation(section: &Section<'_>, spec: Option<KeySpec>) -> Option<u32> {
-    let legal = |seconds: &u32| ROTATION_SECONDS.contains(seconds);
+    let legal = |seconds: &u32| is_within(&NEW_KEY_ROTATION_DAYS, *seconds);
     let seconds = section.parsed("rotation", |text| interval(text).filter(legal).ok_or("must be 7d to 365d"))?;
     if spec.is_some_and(|spec| spec.symmetric().is_none()) {
         section.report_at("rotation", "cannot be: only symmetric keys rotate");

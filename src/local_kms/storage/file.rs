@@ -15,6 +15,7 @@ use redb::{Builder, Database, DatabaseError};
 use super::problem::{CommitError, OpenError};
 use super::records;
 use super::root_key::RowKey;
+use crate::store::{remove, sync_folder};
 
 /// The name of the file in the data folder.
 pub const FILE: &str = "kms.redb";
@@ -76,8 +77,7 @@ pub fn replace(folder: &Path, path: &Path, key: &RowKey, rows: &[records::Row]) 
     discard(&unfinished)?;
     let made = make(&unfinished, key, rows).and_then(|opened| {
         std::fs::rename(&unfinished, path).map_err(unusable(path))?;
-        // Without this, the name of a new file may be lost with the power, and its contents with it.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable(folder))?;
+        sync_folder(folder).map_err(unusable(folder))?;
         Ok(opened)
     });
     made.inspect_err(|_| drop(discard(&unfinished)))
@@ -88,10 +88,7 @@ pub fn replace(folder: &Path, path: &Path, key: &RowKey, rows: &[records::Row]) 
 /// # Errors
 /// It cannot be removed.
 pub fn discard(unfinished: &Path) -> Result<(), OpenError> {
-    match std::fs::remove_file(unfinished) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(unusable(unfinished)(why)),
-        _ => Ok(()),
-    }
+    remove(unfinished).map_err(unusable(unfinished))
 }
 
 fn make(path: &Path, key: &RowKey, rows: &[records::Row]) -> Result<Opened, OpenError> {

@@ -63,10 +63,7 @@ impl Storage {
     /// # Errors
     /// See [`CommitError`].
     pub fn commit(&mut self, changes: &[Change]) -> Result<(), CommitError> {
-        match self {
-            Self::Disk(disk) => disk.commit(None, changes),
-            Self::Memory => Ok(()),
-        }
+        self.commit_with(None, changes)
     }
 
     /// The same for changes that come with a default key of their own, if any.

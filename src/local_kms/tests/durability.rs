@@ -203,3 +203,23 @@ fn what_was_answered_survives_a_kill() {
         }
     }
 }
+
+/// What is due and cannot be kept stops nothing but itself, and happens when it can be kept again.
+#[test]
+fn what_is_due_and_cannot_be_kept_stops_nothing_else() {
+    let house = House::new();
+    let (due, other) = (house.key(), house.key());
+    house.ok("ScheduleKeyDeletion", &[("KeyId", &due), ("PendingWindowInDays", "7")]);
+    let database = house.folder.path().join("data/kms.redb");
+    let elsewhere = house.folder.path().join("data/elsewhere");
+    std::fs::rename(&database, &elsewhere).unwrap();
+    let encrypt = [("KeyId", &*other), ("Plaintext", "aGk=")];
+    for _ in 0..2 {
+        assert!(house.days_later(8, "Encrypt", &encrypt).is_ok());
+        assert_eq!(house.days_later(8, "ListKeys", &[]).unwrap()["TotalCount"], 2);
+        let describe = [("KeyId", &*due)];
+        assert_eq!(house.days_later(8, "DescribeKey", &describe).unwrap_err(), "500 InternalFailure");
+    }
+    std::fs::rename(&elsewhere, &database).unwrap();
+    assert_eq!(house.days_later(9, "ListKeys", &[]).unwrap()["TotalCount"], 1);
+}

@@ -86,7 +86,7 @@ fn what_cannot_be_created_is_explained() {
         (&[("SecretType", "generic")], &invalid("SecretType", "")),
         (
             &[("EnableAutomaticRotation", "true")],
-            "400 UnsupportedOperation: This action is not supported: the embedded KMS has no automatic rotation.",
+            "400 UnsupportedOperation: This action is not supported. (generic secrets do not rotate by themselves; put a new version)",
         ),
         (&[("Policy", "{}")], "400 Forbidden.KeyPolicyUnSupported: The specified key does not support key policy."),
         (
