@@ -99,7 +99,12 @@ fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
     let tls = settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose();
     let store = Store::open(&settings, now());
     let (store, tls) = match (store, tls) {
-        (Ok(store), Ok(tls)) => (Arc::new(store), tls.map(Arc::new)),
+        (Ok(mut store), Ok(tls)) => {
+            if arguments.ephemeral {
+                store.keep_in_memory();
+            }
+            (Arc::new(store), tls.map(Arc::new))
+        }
         (store, tls) => {
             // All mistakes at once, also those that would come later.
             let mut problems: Vec<Problem> = [store.err(), tls.err()].into_iter().flatten().flatten().collect();

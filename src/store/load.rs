@@ -63,6 +63,8 @@ struct Entry {
     stamp: Option<Stamp>,
     policy: Option<Arc<Policy>>,
     problems: Vec<Problem>,
+    /// Whether it was set here, and no file says so: it lasts until the file at its path is another one.
+    only_here: bool,
 }
 
 /// Everything that was read.
@@ -122,6 +124,32 @@ impl Loader {
         policy.is_some_and(|policy| *policy.text == *text)
     }
 
+    /// Sets a policy in memory, whatever the file at its place says.
+    ///
+    /// # Errors
+    /// The document has mistakes.
+    pub fn set(&mut self, key: &FileKey, text: &str) -> Result<(), Vec<Problem>> {
+        let name = name_of(&self.root, &key.path(&self.root, &self.account));
+        let policy = parse_policy(key.kind, &name, text)?;
+        self.keep_here(key, Some(Arc::new(policy)));
+        Ok(())
+    }
+
+    /// Removes a policy in memory, whatever the file at its place says. Returns whether there was one.
+    pub fn unset(&mut self, key: &FileKey) -> bool {
+        let was_there = self.entries.get(key).is_some_and(|entry| entry.policy.is_some());
+        if was_there {
+            self.keep_here(key, None);
+        }
+        was_there
+    }
+
+    fn keep_here(&mut self, key: &FileKey, policy: Option<Arc<Policy>>) {
+        let path = key.path(&self.root, &self.account);
+        let stamp = Stamp::read(&path).ok();
+        self.entries.insert(key.clone(), Entry { path, stamp, policy, problems: Vec::new(), only_here: true });
+    }
+
     /// Takes a file if it is new or changed. What is there and cannot be used keeps its last good version.
     fn take(&mut self, file: &Found, settled: Option<Timestamp>, changes: &mut Changes) {
         let before = self.entries.get(&file.key);
@@ -146,14 +174,16 @@ impl Loader {
             // It was written while it was read. What was read is whole enough to parse; the rest follows.
             changes.unsettled = true;
         }
-        self.entries.insert(file.key.clone(), Entry { path: file.path.clone(), stamp, policy, problems });
+        let path = file.path.clone();
+        self.entries.insert(file.key.clone(), Entry { path, stamp, policy, problems, only_here: false });
     }
 
     /// Lets go of the entries whose files are not there any more. Only a folder that was read to the end says so: what
     /// lies in any other one stays, and is reported, because a folder that vanishes must not take its Denys along.
     fn let_go_of_the_missing(&mut self, listing: &Listing, changes: &mut Changes) {
         let there: HashSet<&FileKey> = listing.found.iter().map(|file| &file.key).collect();
-        let missing: Vec<FileKey> = self.entries.keys().filter(|key| !there.contains(key)).cloned().collect();
+        let is_missing = |(key, entry): &(&FileKey, &Entry)| !entry.only_here && !there.contains(key);
+        let missing: Vec<FileKey> = self.entries.iter().filter(is_missing).map(|(key, _)| key.clone()).collect();
         for key in missing {
             let Some(folder) = self.entries.get(&key).and_then(|entry| entry.path.parent()) else { continue };
             if listing.complete.contains(folder) {
@@ -299,6 +329,11 @@ pub fn is_unsettled(stamp: Stamp, settled: Option<Timestamp>) -> bool {
     modified.is_some_and(is_recent)
 }
 
+/// What a policy is called: the path of its file below `root`.
+fn name_of(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
 /// The policy in a file; `None` if its text is the one in force.
 fn read_policy(root: &Path, file: &Found, in_force: Option<&Policy>) -> Result<Option<Policy>, Vec<Problem>> {
     let whole = |message: &String| vec![Problem::of_file(shown(&file.path), message)];
@@ -311,8 +346,7 @@ fn read_policy(root: &Path, file: &Found, in_force: Option<&Policy>) -> Result<O
     if in_force.is_some_and(|policy| *policy.text == *text) {
         return Ok(None);
     }
-    let name = file.path.strip_prefix(root).unwrap_or(&file.path).display().to_string();
-    let parsed = parse_policy(file.key.kind, &name, &text);
+    let parsed = parse_policy(file.key.kind, &name_of(root, &file.path), &text);
     let in_file = |problem: Problem| problem.in_file(&shown(&file.path));
     parsed.map(Some).map_err(|problems| problems.into_iter().map(in_file).collect())
 }

@@ -44,6 +44,8 @@ pub struct Store {
     account: String,
     /// How long a file must be unchanged before it is read.
     quiet: Duration,
+    /// Whether what is set here stays in memory.
+    in_memory: bool,
 }
 
 /// How the files and the snapshot stand to each other.
@@ -130,6 +132,7 @@ impl Store {
             root: settings.policies.directory.clone(),
             account: settings.kms.account.clone(),
             quiet: settings.policies.debounce,
+            in_memory: false,
         })
     }
 
@@ -201,6 +204,11 @@ impl Store {
         self.current.load().policies.text_of(kind, account, name)
     }
 
+    /// From now on, policies that are set or removed here are so in memory only: no file is written or removed.
+    pub fn keep_in_memory(&mut self) {
+        self.in_memory = true;
+    }
+
     /// Stores the policy of a key or secret: on disk, durably, and then in force. Readers see the old or the new file,
     /// never a part. Blocks.
     ///
@@ -219,9 +227,13 @@ impl Store {
         let path = key.path(&self.root, &self.account);
         parse_policy(kind, name, text).map_err(SetPolicyError::Invalid)?;
         let mut loader = self.lock();
-        write::replace(&path, text).map_err(SetPolicyError::Io)?;
-        if !loader.take_written(&key, text) {
-            return Err(SetPolicyError::NotTaken);
+        if self.in_memory {
+            loader.set(&key, text).map_err(SetPolicyError::Invalid)?;
+        } else {
+            write::replace(&path, text).map_err(SetPolicyError::Io)?;
+            if !loader.take_written(&key, text) {
+                return Err(SetPolicyError::NotTaken);
+            }
         }
         self.written(&loader, &path, now);
         Ok(())
@@ -235,8 +247,13 @@ impl Store {
         let key = FileKey::new(kind, account, name);
         let path = key.path(&self.root, &self.account);
         let mut loader = self.lock();
-        write::remove(&path)?;
-        if loader.let_go(&key) {
+        let was_there = if self.in_memory {
+            loader.unset(&key)
+        } else {
+            write::remove(&path)?;
+            loader.let_go(&key)
+        };
+        if was_there {
             self.written(&loader, &path, now);
         }
         Ok(())

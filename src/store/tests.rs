@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod setting;
+
 const IDENTITIES: &str = "[accounts.1.users.alice]\npolicies = ['Use']\naccess_keys = [{ id = 'K', secret = 's' }]\n";
 
 struct House {
@@ -299,37 +301,6 @@ fn links_stay_inside_the_folder() {
     std::os::unix::fs::symlink("../..data/key-3.json", keys.join("key-3.json")).unwrap();
     let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
     assert_eq!(problems, ["p/keys/key-2.json: is a link that leads out of the policy folder"]);
-}
-
-#[test]
-fn a_policy_that_is_set_is_on_disk_and_in_force() {
-    let house = House::new();
-    let store = house.open();
-    for (kind, account, name, file) in [
-        (Kind::Key, "1", "key-1", "p/keys/key-1.json"),
-        (Kind::Secret, "1", "app/db", "p/secrets/app%2Fdb.json"),
-        (Kind::Key, "2", "key-9", "p/accounts/2/keys/key-9.json"),
-    ] {
-        let text = key("kms:DescribeKey");
-        let before = store.current().generation;
-        store.set_policy(kind, account, name, &text, now()).unwrap();
-        assert_eq!(fs::read_to_string(house.folder.path().join(file)).unwrap(), text);
-        assert_eq!(store.policy_text(kind, account, name).as_deref(), Some(text.as_str()));
-        assert_eq!(store.current().generation, before + 1);
-    }
-}
-
-#[test]
-fn a_policy_that_cannot_be_stored_changes_nothing() {
-    let house = House::new();
-    let store = house.open();
-    let before = fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap();
-    assert!(matches!(store.set_policy(Kind::Key, "1", "key-1", "{}", now()), Err(SetPolicyError::Invalid(_))));
-    // A file stands where a folder is needed.
-    house.write("p/accounts/3/keys", "");
-    assert!(matches!(store.set_policy(Kind::Key, "3", "key-1", &key("kms:*"), now()), Err(SetPolicyError::Io(_))));
-    assert_eq!(fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap(), before);
-    assert_eq!(store.current().generation, 1);
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn data_of_the_version_that_did_not_encrypt_is_taken_over() {
 #[test]
 fn in_memory_nothing_is_written_and_everything_ends() {
     let house = House::new();
-    let before = names(&house, ".");
+    let (before, file) = (names(&house, "."), house.read("policies/keys/key-exampleorders01.json"));
     for _ in 0..2 {
         let running = house.start_with(&["--ephemeral"]);
         running.written_with("2 keys and 2 secrets  in memory: ends with the process");
@@ -175,9 +175,14 @@ fn in_memory_nothing_is_written_and_everything_ends() {
         running.call(KIM, "AssumeRole", &[role, ("RoleSessionName", "demo")]).ok();
         let secret = [("SecretName", "own"), ("VersionId", "1"), ("SecretData", "x")];
         running.call(KIM, "CreateSecret", &secret).ok();
+        let policy = r#"{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::1234567890123456:*"]},"Action":["kms:*"],"Resource":["*"]}]}"#;
+        running.call(KIM, "SetKeyPolicy", &[("KeyId", "key-exampleorders01"), ("Policy", policy)]).ok();
+        let kept = running.call(KIM, "GetKeyPolicy", &[("KeyId", "key-exampleorders01")]).ok();
+        assert_eq!(kept["Policy"], policy);
         let listed = running.call(KIM, "ListSecrets", &[]).ok();
         assert_eq!(listed["TotalCount"], Value::from(3));
         assert_eq!(names(&house, "."), before);
+        assert_eq!(house.read("policies/keys/key-exampleorders01.json"), file);
     }
 }
 
