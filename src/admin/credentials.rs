@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use data_encoding::HEXLOWER;
 use http::{HeaderMap, Response};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -23,7 +22,7 @@ use uuid::Uuid;
 
 use super::{Page, is_own_address, now};
 use crate::authn::Session;
-use crate::kms::is_foreign;
+use crate::kms::{is_foreign, role_arn};
 use crate::local_kms::begin_session;
 use crate::settings::{self, CredentialsDoor};
 use crate::store::{Store, read_or_make, read_private};
@@ -60,7 +59,7 @@ impl Vending {
             check_token(&token).map_err(|why| format!("{} {why}", path.display()))?;
         }
         let (account, role) = &settings.role;
-        let arn = format!("acs:ram::{account}:role/{role}");
+        let arn = role_arn(account, role);
         match store.current().directory.role(account, role) {
             None => tracing::warn!(role = arn, "credentials.role is not in the directory"),
             Some((_, found)) if u64::from(found.max_session_seconds) < settings.duration.as_secs() => {
@@ -128,7 +127,7 @@ impl Vending {
         let (account, role) = &self.settings.role;
         let snapshot = self.store.current();
         let Some((_, found)) = snapshot.directory.role(account, role) else {
-            return Err(format!("role acs:ram::{account}:role/{role} (credentials.role) is not in the directory"));
+            return Err(format!("role {} (credentials.role) is not in the directory", role_arn(account, role)));
         };
         let longest = i64::from(found.max_session_seconds);
         let seconds = i64::try_from(self.settings.duration.as_secs()).unwrap_or(longest).min(longest);
@@ -147,7 +146,7 @@ impl Vending {
             "AccessKeyId": credentials.access_key_id,
             "AccessKeySecret": credentials.secret.expose_secret(),
             "SecurityToken": credentials.security_token,
-            "Expiration": session.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "Expiration": session.expires.to_string(),
         });
         Ok(Page { status: 200, content_type: "application/json", body: body.to_string().into_bytes() })
     }
@@ -174,10 +173,9 @@ fn check_token(token: &str) -> Result<(), String> {
     letters.sort_unstable();
     letters.dedup();
     if token.len() < TOKEN_CHARS_MIN || !token.bytes().all(legal) || letters.len() < 6 {
-        let example = HEXLOWER.encode(&[0xab; 4]);
         return Err(format!(
             "holds a token that is too weak; it has at least {TOKEN_CHARS_MIN} letters, digits, - _ . or ~ that nobody \
-             guesses (remove the file, and one like {example}… is made)"
+             guesses (remove the file, and one is made)"
         ));
     }
     Ok(())

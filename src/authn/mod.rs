@@ -19,7 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use certificate::read_certificate;
 pub use directory::{
-    AccessKey, Attachment, Directory, KeyMaterial, Member, Role, SESSION_SECONDS_MIN, SecretSource, is_session_name,
+    AccessKey, Attachment, Directory, KeyMaterial, Member, Role, SESSION_SECONDS_DEFAULT, SESSION_SECONDS_MAX,
+    SESSION_SECONDS_MIN, SecretSource, is_session_name,
 };
 pub use replay::{NotTaken, Once, ReplayMemory};
 pub use rsa::RsaPublicKey;
@@ -67,8 +68,6 @@ pub struct Caller<'a> {
     pub principal: Cow<'a, Principal>,
     /// Where it stands in the directory, to find its policies. For a session this is its role.
     pub member: usize,
-    /// The access key that proved it, if one did.
-    pub access_key_id: Option<&'a str>,
     /// How it was proven.
     pub proof: Proof,
     /// The text of the policy that narrows its session.
@@ -172,7 +171,6 @@ fn by_connection<'a>(
     Ok(known.map(|(holder, proof)| Caller {
         principal: Cow::Borrowed(&holder.principal),
         member: holder.member,
-        access_key_id: None,
         proof,
         session_policy: None,
         once: None,
@@ -209,7 +207,6 @@ fn by_signature<'a>(
     let caller = Caller {
         principal: holder.principal,
         member: holder.member,
-        access_key_id: Some(access_key_id),
         proof: if verified_upstream { Proof::Upstream } else { Proof::of(algorithm) },
         session_policy: holder.session_policy,
         once: Some(once),

@@ -106,18 +106,13 @@ impl ReplayMemory {
     }
 
     /// How many requests are remembered.
-    pub fn len(&self) -> usize {
+    pub fn remembered(&self) -> usize {
         self.taken.len()
     }
 
     /// How many requests were forgotten while they could still be sent again, because there was no room.
     pub fn forgotten_early(&self) -> u64 {
         self.forgotten_early
-    }
-
-    /// Whether nothing is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.taken.is_empty()
     }
 
     /// Once a second: what was signed before the clock window is refused for its time, and need not be remembered.
@@ -194,7 +189,7 @@ mod tests {
         memory.take(&once("quiet", "0", 0), at(0)).unwrap();
         for second in 0..100 {
             assert_eq!(memory.take(&once("a", &second.to_string(), second), at(second)), Ok(()));
-            assert!(memory.len() <= 10);
+            assert!(memory.remembered() <= 10);
         }
         assert_eq!(memory.forgotten_early(), 91);
         assert_eq!(memory.take(&once("a", "0", 0), at(100)), Err(Forgotten));
@@ -203,7 +198,7 @@ mod tests {
         assert_eq!(memory.take(&once("quiet", "0", 0), at(100)), Err(Replayed));
         assert_eq!(memory.take(&once("quiet", "1", 0), at(100)), Ok(()));
         memory.take(&once("a", "last", 2000), at(2000)).unwrap();
-        assert_eq!(memory.len(), 1, "what the clock window refuses is forgotten");
+        assert_eq!(memory.remembered(), 1, "what the clock window refuses is forgotten");
     }
 
     /// One caller dates all its requests as far ahead as it may: nobody else is refused for it.
@@ -217,7 +212,7 @@ mod tests {
             assert_eq!(memory.take(&once("alice", &nonce.to_string(), 1), at(1)), Ok(()));
         }
         assert_eq!(memory.take(&once("flood", "one more", 890), at(1)), Err(Forgotten));
-        assert!(memory.len() <= 100);
+        assert!(memory.remembered() <= 100);
     }
 
     /// G08: our clock jumps ahead by ten years, and back.
@@ -264,7 +259,7 @@ mod tests {
                     prop_assert!(!before.contains(&request.signed), "{:?} {:?}", before, request.signed);
                     before.push(request.signed);
                 }
-                prop_assert!(memory.len() <= capacity);
+                prop_assert!(memory.remembered() <= capacity);
             }
         }
 

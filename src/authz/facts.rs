@@ -145,7 +145,7 @@ const CLAIMS: &[&str] = &[
 /// The claims of identity and origin in this request that are not believed.
 pub(super) fn ignored_headers(rules: &Rules, raw: &RawRequest<'_>) -> Vec<&'static str> {
     let peer = raw.origin.address.map(|peer| peer.to_canonical());
-    let is_trusted = peer.is_some_and(|peer| rules.trusted_proxies.iter().any(|network| network.contains(&peer)));
+    let is_trusted = peer.is_some_and(|peer| rules.trusts_proxy(&peer));
     let believed = |name: &str| is_trusted && name == FORWARDED_FOR;
     CLAIMS.iter().copied().filter(|name| raw.headers.contains_key(*name) && !believed(name)).collect()
 }
@@ -157,11 +157,10 @@ pub(super) fn ignored_headers(rules: &Rules, raw: &RawRequest<'_>) -> Vec<&'stat
 /// `InvalidParameter`: a trusted proxy says something unreadable. A client without an address could slip past a Deny.
 fn client_address(rules: &Rules, raw: &RawRequest<'_>) -> Result<Option<IpAddr>, KmsError> {
     let Some(peer) = raw.origin.address else { return Ok(None) };
-    let is_trusted = |address: &IpAddr| rules.trusted_proxies.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
     let values = raw.headers.get_all(FORWARDED_FOR).iter().rev();
     let mut hops = values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
-    while is_trusted(&client) {
+    while rules.trusts_proxy(&client) {
         let Some(hop) = hops.next() else { break };
         client = address_of(hop).ok_or_else(|| {
             KmsError::invalid_parameter_because(FORWARDED_FOR, "a trusted proxy wrote what is no IP address")

@@ -63,7 +63,8 @@ impl Hypothetical {
 
     /// Where the caller stands in the directory, if it is there.
     pub fn member(&self, snapshot: &Snapshot) -> Option<usize> {
-        snapshot.directory.members().iter().position(|member| is_same(&member.principal, &self.principal))
+        let arn = self.principal.role_arn();
+        snapshot.directory.members().iter().position(|member| member.principal.role_arn() == arn)
     }
 
     /// Whether the resource's own policy can speak about the action.
@@ -76,15 +77,6 @@ impl Hypothetical {
         };
         known.is_some_and(in_scope)
     }
-}
-
-/// A role is in the directory as a session without a name.
-fn is_same(member: &Principal, asked: &Principal) -> bool {
-    let same_role = match (&member.identity, &asked.identity) {
-        (Identity::Session { role, .. }, Identity::Session { role: asked, .. }) => role.eq_ignore_ascii_case(asked),
-        _ => member.identity == asked.identity,
-    };
-    member.account == asked.account && same_role
 }
 
 /// Reads a caller's ARN: `acs:ram::ACCOUNT:root`, `…:user/NAME`, `…:role/NAME` or `…:assumed-role/ROLE/SESSION`.

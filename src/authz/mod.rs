@@ -49,7 +49,6 @@ pub struct Judgement {
 pub struct Permit {
     request: KmsRequest,
     caller: Principal,
-    member: usize,
     targets: Vec<Target>,
 }
 
@@ -62,11 +61,6 @@ impl Permit {
     /// Who asked.
     pub fn caller(&self) -> &Principal {
         &self.caller
-    }
-
-    /// Where the caller stands in the directory; of a session, its role.
-    pub fn member(&self) -> usize {
-        self.member
     }
 
     /// What it acts on: the resources that were judged, resolved, in the order of the operation's needs. Whoever
@@ -125,7 +119,7 @@ fn judge(
         trust::check(snapshot, &caller, permission)?;
     }
     let targets = needed.into_iter().map(|permission| permission.target).collect();
-    Ok(Permit { caller: caller.principal.into_owned(), member: caller.member, targets, request })
+    Ok(Permit { caller: caller.principal.into_owned(), targets, request })
 }
 
 /// The policy that narrows a session. It was checked when the session began.

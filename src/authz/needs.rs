@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::snapshot::Snapshot;
 use crate::kms::{
     Address, AliasName, Authorization, Call, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, Need, On,
-    Params, Resource, Scope, SecretName, SecretRef, parse_role_arn,
+    Params, Resource, Scope, SecretName, SecretRef, parse_role_arn, role_arn,
 };
 use crate::policy::{Identity, Principal};
 
@@ -138,7 +138,7 @@ impl Resolver<'_> {
                 of_targets(vec![if self.either(key, secret)? == key { self.key(key)? } else { self.secret(secret)? }])
             }
             On::Batch => self.batch(),
-            On::Role(name) => Ok(vec![self.role(name)?]),
+            On::Role(name) => of_targets(vec![self.role(name)?]),
             On::Container(kind) => Ok(vec![(Resource::container(self.here, kind), Target::Unspecific)]),
             On::Anything => Ok(vec![(Resource::anything(self.here.account), Target::Unspecific)]),
         };
@@ -226,13 +226,10 @@ impl Resolver<'_> {
 
     /// The role's own account says whom it trusts; whether the caller may assume it is for the caller's account to say, as
     /// if the role were its own.
-    fn role(&self, name: &str) -> Result<(Resource, Target), KmsError> {
+    fn role(&self, name: &str) -> Result<Target, KmsError> {
         let (account, role) = parse_role_arn(self.params.require(name)?).ok_or(ErrorCode::InvalidRoleArn)?;
         // Policies are matched without regard to case here, as RAM has names of roles.
-        let role = role.to_lowercase();
-        let resource = Resource { arn: format!("acs:ram::{account}:role/{role}"), owner: self.here.account.to_owned() };
-        let owned = Owned::new(Address { account, ..self.here }, role);
-        Ok((resource, Target::Role(owned)))
+        Ok(Target::Role(Owned::new(Address { account, ..self.here }, role.to_lowercase())))
     }
 
     /// `ResourceId.1`, `ResourceId.2`, … of the kind `ResourceType`.
@@ -260,7 +257,10 @@ impl Resolver<'_> {
             Target::Key(key) => Resource::key(key.address(), &key.name),
             Target::Secret(secret) => Resource::secret(secret.address(), &secret.name),
             Target::Alias(alias) | Target::UnknownAlias(alias) => Resource::alias(alias.address(), &alias.name),
-            Target::UnknownCiphertext | Target::Role(_) | Target::Unspecific => Resource::anything(self.here.account),
+            Target::Role(role) => {
+                Resource { arn: role_arn(&role.account, &role.name), owner: self.here.account.to_owned() }
+            }
+            Target::UnknownCiphertext | Target::Unspecific => Resource::anything(self.here.account),
         }
     }
 }

@@ -26,10 +26,6 @@ pub struct Denial {
     pub error: KmsError,
     /// The reason in one word, from a closed set.
     pub reason: &'static str,
-    /// The action that was not allowed.
-    pub action: String,
-    /// On which resource.
-    pub resource: String,
     /// The statement that refused, if one did: `keys/k1.json statement 2 (Sid)`.
     pub statement: Option<String>,
 }
@@ -67,33 +63,18 @@ impl Denial {
             error.status = rules.no_permission_status.unwrap_or_else(|| documented_status(request.call.name()));
         }
         if rules.explain_denials {
-            error.detail = Some(detail(caller, permission, refusal));
+            error.detail = Some(of_refusal(caller, permission, refusal));
         }
-        Self {
-            error,
-            reason: reason(refusal),
-            action: permission.action.to_string(),
-            resource: permission.resource.arn.clone(),
-            statement: statement(refusal).map(ToString::to_string),
-        }
+        Self { error, reason: reason(refusal), statement: statement(refusal).map(ToString::to_string) }
     }
 
     /// A role does not trust the caller.
     pub(super) fn of_trust(rules: &Rules, caller: &Principal, permission: &Permission, mut error: KmsError) -> Self {
         if rules.explain_denials {
             let reason = format!("{} does not trust {caller}: its `trust` names others.", permission.resource.arn);
-            let members =
-                [("NoPermissionType", "ImplicitDeny"), ("PolicyType", "AssumeRolePolicy"), ("Reason", &reason)];
-            let members = members.map(|(name, value)| (name.to_owned(), value.into()));
-            error.detail = Some(members.into_iter().collect());
+            error.detail = Some(detail(caller, permission, ["ImplicitDeny", "AssumeRolePolicy"], reason));
         }
-        Self {
-            error,
-            reason: "role_trust",
-            action: permission.action.to_string(),
-            resource: permission.resource.arn.clone(),
-            statement: None,
-        }
+        Self { error, reason: "role_trust", statement: None }
     }
 }
 
@@ -133,18 +114,33 @@ fn reason(refusal: &Refusal<'_>) -> &'static str {
     }
 }
 
-/// `AccessDeniedDetail`: the member names of RAM's own diagnosis, and three of ours.
-fn detail(caller: &Principal, permission: &Permission, refusal: &Refusal<'_>) -> Map<String, Value> {
+/// `AccessDeniedDetail`, of a refusal by policy.
+fn of_refusal(caller: &Principal, permission: &Permission, refusal: &Refusal<'_>) -> Map<String, Value> {
     let statement = statement(refusal);
-    let (principal_type, name) = match &caller.identity {
-        Identity::Root => ("Account", "root".to_owned()),
-        Identity::User(name) => ("SubUser", name.to_string()),
-        Identity::Session { role, session } => ("AssumedRoleUser", format!("{role}:{session}")),
-    };
     let policy_type = match (refusal, statement.map(|statement| statement.source)) {
         (Refusal::SessionPolicy, _) | (_, Some(PolicySource::Session)) => "SessionPolicy",
         (Refusal::HalfMissing(Half::Resource), _) | (_, Some(PolicySource::Resource)) => "ResourcePolicy",
         _ => "AccountLevelIdentityBasedPolicy",
+    };
+    let refusal_type = if statement.is_some() { "ExplicitDeny" } else { "ImplicitDeny" };
+    let mut detail = detail(caller, permission, [refusal_type, policy_type], explanation(caller, permission, refusal));
+    if let Some(statement) = statement {
+        detail.insert("Policy".to_owned(), statement.to_string().into());
+    }
+    detail
+}
+
+/// `AccessDeniedDetail`: the member names of RAM's own diagnosis, and three of ours.
+fn detail(
+    caller: &Principal,
+    permission: &Permission,
+    [refusal_type, policy_type]: [&str; 2],
+    reason: String,
+) -> Map<String, Value> {
+    let (principal_type, name) = match &caller.identity {
+        Identity::Root => ("Account", "root".to_owned()),
+        Identity::User(name) => ("SubUser", name.to_string()),
+        Identity::Session { role, session } => ("AssumedRoleUser", format!("{role}:{session}")),
     };
     let members = [
         ("AuthAction", permission.action.to_string()),
@@ -152,12 +148,11 @@ fn detail(caller: &Principal, permission: &Permission, refusal: &Refusal<'_>) ->
         ("AuthPrincipalType", principal_type.to_owned()),
         ("AuthPrincipalOwnerId", caller.account.to_string()),
         ("AuthPrincipalDisplayName", name),
-        ("NoPermissionType", if statement.is_some() { "ExplicitDeny" } else { "ImplicitDeny" }.to_owned()),
+        ("NoPermissionType", refusal_type.to_owned()),
         ("PolicyType", policy_type.to_owned()),
-        ("Reason", explanation(caller, permission, refusal)),
+        ("Reason", reason),
     ];
-    let deciding = statement.map(|statement| ("Policy", statement.to_string()));
-    members.into_iter().chain(deciding).map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+    members.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
 }
 
 /// One sentence for a person who wants to know what to change.

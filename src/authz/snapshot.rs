@@ -1,5 +1,6 @@
 //! The snapshot: everything that a decision may look at, in one value that never changes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -44,6 +45,13 @@ pub struct Rules {
     pub explain_denials: bool,
     /// The status of `Forbidden.NoPermission`; `None` for what each operation's page documents.
     pub no_permission_status: Option<u16>,
+}
+
+impl Rules {
+    /// Whether what a proxy at this address says of its clients is believed.
+    pub fn trusts_proxy(&self, address: &IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
 }
 
 impl Snapshot {

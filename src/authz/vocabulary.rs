@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::kms::{Authorization, Effect, Need, OPERATIONS, On, Operation, Scope};
+use crate::kms::{Api, Authorization, Effect, Need, OPERATIONS, On, Operation, Scope};
 use crate::policy::{Kind, KnownAction, Policy, Vocabulary};
 use crate::source::Problem;
 
@@ -43,8 +43,7 @@ fn known_action(need: &Need) -> KnownAction {
         On::Alias(_) | On::Container(_) | On::Role(_) | On::Anything => (false, false),
     };
     // The operation of that name, which need not be the one that needs it: PutSecretValue needs kms:GenerateDataKey.
-    let is_of = |operation: &&Operation| need.action.strip_prefix("kms:") == Some(operation.name);
-    let operation = OPERATIONS.iter().find(is_of);
+    let operation = need.action.strip_prefix("kms:").and_then(|name| Operation::find(Api::Kms, name));
     KnownAction {
         name: need.action,
         in_key_policies: in_scope && on_key,

@@ -43,11 +43,19 @@ impl Ground {
             other => vec![Problem::of_file("", other.to_string())],
         };
         store.publish_index(LocalKms::names_of_seed(&settings.kms, now).map_err(told)?);
-        // Without it, the token of a session in a recorded request is nobody's.
-        if let Some(key) = existing_session_key(&settings.kms.data).map_err(told)? {
-            store.publish_sessions(Arc::new(key));
-        }
         Ok(Self { settings, store, now })
+    }
+
+    /// Loads the key of role sessions, if there is one: without it, the token of a session in a recorded request is
+    /// nobody's.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn know_sessions(&self) -> Result<(), OpenError> {
+        if let Some(key) = existing_session_key(&self.settings.kms.data)? {
+            self.store.publish_sessions(Arc::new(key));
+        }
+        Ok(())
     }
 
     /// Where short names of resources live.

@@ -9,6 +9,7 @@ use super::DEFAULT_CONFIG;
 use super::lifecycle::Doors;
 use super::serve::House;
 use crate::authn::Member;
+use crate::kms::role_arn;
 use crate::settings::CredentialsDoor;
 use crate::source::{Problem, counted, shown};
 
@@ -90,7 +91,7 @@ fn credentials(house: &House, doors: &Doors) -> Option<(&'static str, String)> {
         (CredentialsDoor::Socket(socket, _), _) => format!("{} /credentials", shown(&socket.path)),
         _ => return None,
     };
-    Some(("vends", format!("sessions of acs:ram::{account}:role/{role}  at {place}")))
+    Some(("vends", format!("sessions of {}  at {place}", role_arn(account, role))))
 }
 
 /// Two commands to try at once: those of the example set where its callers are there, otherwise what anybody may call.
@@ -111,9 +112,8 @@ fn examples(house: &House) -> Vec<(String, &'static str)> {
 /// Names every mistake, and says that they keep it from running.
 pub fn problems(problems: &[Problem]) {
     listed(problems);
-    let count = problems.len();
-    let noun = if count == 1 { "mistake" } else { "mistakes" };
-    let _ = writeln!(anstream::stderr().lock(), "\n{count} {noun}; Keyward does not start.");
+    let mistakes = counted(problems.len(), "mistake", "mistakes");
+    let _ = writeln!(anstream::stderr().lock(), "\n{mistakes}; Keyward does not start.");
 }
 
 /// Names every mistake.

@@ -200,7 +200,7 @@ impl Moment {
     }
 
     fn timestamp(&self) -> String {
-        self.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        format!("{:.0}", self.time)
     }
 }
 

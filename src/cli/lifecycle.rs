@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::ServerApp;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -131,7 +130,7 @@ async fn serve(house: &House, doors: Doors) -> Result<(), String> {
     };
     let api = Arc::new(Api::new(store.clone(), house.kms.clone(), telemetry.clone(), &house.settings, drain.clone()));
     for door in doors.api {
-        let guests = Guests::new(house.settings.limits.connections, counters.clone());
+        let guests = Guests::new(house.settings.limits.connections, Some(counters.clone()));
         let (api, told) = (api.clone(), ending.clone());
         start(door, guests, &ending, move |connection| {
             let (api, told) = (api.clone(), told.clone());
@@ -160,7 +159,7 @@ async fn serve(house: &House, doors: Doors) -> Result<(), String> {
     Ok(())
 }
 
-/// Has keys and secrets go when their time has come, also while nobody asks anything. Requests see to it themselves.
+/// Has happen what is due, also while nobody asks anything. Requests see to it themselves.
 async fn keep_time(kms: Arc<LocalKms>) {
     let mut minutes = tokio::time::interval(Duration::from_secs(60));
     loop {
@@ -172,7 +171,7 @@ async fn keep_time(kms: Arc<LocalKms>) {
 }
 
 /// Lets clients in at a door.
-fn start<F, Fut>(door: Door, guests: Arc<Guests>, ending: &watch::Receiver<bool>, enter: F)
+fn start<F, Fut>(door: Door, guests: Guests, ending: &watch::Receiver<bool>, enter: F)
 where
     F: Fn(Connection) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -192,7 +191,8 @@ fn start_app<A: ServerApp + Send + Sync + 'static>(
     ending: &watch::Receiver<bool>,
     admits: impl Fn(&mut Connection) -> bool + Send + Sync + 'static,
 ) {
-    let guests = uncounted_guests();
+    // Operators are few, and no metric counts them.
+    let guests = Guests::new(OPERATORS_MAX, None);
     let told = ending.clone();
     start(door, guests, ending, move |mut connection| {
         let (app, ending) = (app.clone(), told.clone());
@@ -207,20 +207,6 @@ fn start_app<A: ServerApp + Send + Sync + 'static>(
             }
         }
     });
-}
-
-/// Operators are few, and no metric counts them.
-fn uncounted_guests() -> Arc<Guests> {
-    let inside = IntGauge::new("operators", "operators");
-    let turned_away = IntCounter::new("operators_refused", "operators_refused");
-    let failed = IntCounterVec::new(Opts::new("operators_failed", "operators_failed"), &["reason"]);
-    #[expect(clippy::expect_used, reason = "the names are legal, and the library checks nothing else")]
-    let counters = GuestCounters {
-        inside: inside.expect("a legal name"),
-        turned_away: turned_away.expect("a legal name"),
-        failed: failed.expect("a legal name"),
-    };
-    Guests::new(OPERATORS_MAX, counters)
 }
 
 /// Resolves when no request is being answered any more.

@@ -20,7 +20,8 @@ pub use answer::{Answer, Format};
 pub use ciphertext::CiphertextBlob;
 pub use error::{ErrorCode, KmsError};
 pub use names::{
-    Address, AliasName, KeyId, KeyRef, Resource, SecretName, SecretRef, is_account_id, is_region_id, parse_role_arn,
+    Address, AliasName, KeyId, KeyRef, Resource, SecretName, SecretRef, is_account_id, is_ram_name, is_region_id,
+    parse_role_arn, role_arn,
 };
 pub use operations::{Api, Authorization, Effect, Need, OPERATIONS, On, Operation, STS_OPERATIONS, Scope};
 pub use origin::{ClientCertificate, Origin, is_foreign};

@@ -161,12 +161,20 @@ impl Resource {
     }
 }
 
-/// The account and name of a role's ARN, `acs:ram::ACCOUNT:role/NAME`; the name has 1 to 64 characters (RAM CreateRole).
+/// Whether a text is the name of a user, group or role: at most 64 characters from `A-Za-z0-9._-` (RAM: limits).
+pub fn is_ram_name(text: &str) -> bool {
+    is_made_of(text, 64, |byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// The ARN of a role.
+pub fn role_arn(account: &str, name: &str) -> String {
+    format!("acs:ram::{account}:role/{name}")
+}
+
+/// The account and name of a role's ARN, `acs:ram::ACCOUNT:role/NAME`.
 pub fn parse_role_arn(text: &str) -> Option<(&str, &str)> {
     let (account, name) = text.strip_prefix("acs:ram::")?.split_once(":role/")?;
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let is_name = (1..=64).contains(&name.len()) && name.bytes().all(legal);
-    (is_account_id(account) && is_name).then_some((account, name))
+    (is_account_id(account) && is_ram_name(name)).then_some((account, name))
 }
 
 #[cfg(test)]

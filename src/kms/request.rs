@@ -255,7 +255,7 @@ fn call_of(api: Api, name: &str) -> Result<Call, KmsError> {
 /// Whether a V4 signature states no region. Go's client takes the region from the name of the endpoint: where that is not
 /// one of Alibaba Cloud's it writes `center`, or whatever stands between two dots, a port included.
 fn is_unknown(region: &str) -> bool {
-    region == "center" || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    region == "center" || region.contains(':')
 }
 
 /// The region that the client states; a V4 signature states one too, and the product.

@@ -1,15 +1,14 @@
 //! How many clients are in at a door: one that is full does not shut the others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Everybody who is in.
 pub struct Guests {
-    most: usize,
-    inside: AtomicUsize,
-    counters: GuestCounters,
+    room: Arc<Semaphore>,
+    counters: Option<GuestCounters>,
 }
 
 /// Where guests are counted.
@@ -24,38 +23,42 @@ pub struct GuestCounters {
 }
 
 /// Somebody who is in, until this is dropped.
-pub struct Guest(Arc<Guests>);
+pub struct Guest {
+    counters: Option<GuestCounters>,
+    _place: OwnedSemaphorePermit,
+}
 
 impl Guests {
-    /// Room for `most` of them.
-    pub fn new(most: usize, counters: GuestCounters) -> Arc<Self> {
-        Arc::new(Self { most, inside: AtomicUsize::new(0), counters })
+    /// Room for `most` of them, who are counted, or not.
+    pub fn new(most: usize, counters: Option<GuestCounters>) -> Self {
+        Self { room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), counters }
     }
 
     /// One more; `None` when there is no room.
-    pub fn enter(self: &Arc<Self>) -> Option<Guest> {
-        let guest = self
-            .inside
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |inside| (inside < self.most).then_some(inside + 1));
-        if guest.is_err() {
-            self.counters.turned_away.inc();
+    pub fn enter(&self) -> Option<Guest> {
+        let counters = self.counters.clone();
+        let Ok(place) = self.room.clone().try_acquire_owned() else {
+            counters.inspect(|counters| counters.turned_away.inc());
             return None;
-        }
-        self.counters.inside.inc();
-        Some(Guest(self.clone()))
+        };
+        let counters = counters.inspect(|counters| counters.inside.inc());
+        Some(Guest { counters, _place: place })
     }
 }
 
 impl Guest {
     /// Did not get through the door.
     pub fn failed(self, why: &str) {
-        self.0.counters.failed.with_label_values(&[why]).inc();
+        if let Some(counters) = &self.counters {
+            counters.failed.with_label_values(&[why]).inc();
+        }
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.0.inside.fetch_sub(1, Ordering::SeqCst);
-        self.0.counters.inside.dec();
+        if let Some(counters) = &self.counters {
+            counters.inside.dec();
+        }
     }
 }

@@ -36,11 +36,7 @@ const BREATH: Duration = Duration::from_millis(50);
 /// A socket that listens.
 pub struct Door {
     socket: Listening,
-    tls: Option<Arc<Tls>>,
-    /// Peers that begin with a header of the PROXY protocol.
-    proxies: Vec<IpNet>,
-    /// How long a connection may take until it is ready.
-    patience: Duration,
+    through: Through,
 }
 
 enum Listening {
@@ -100,7 +96,7 @@ impl Door {
             }
             _ => format!("{setting} = \"{address}\" cannot be listened on: {error}"),
         })?;
-        Ok(Self { socket: Listening::Tcp(listener), tls: None, proxies: Vec::new(), patience })
+        Ok(Self::new(Listening::Tcp(listener), patience))
     }
 
     /// A door at a Unix socket.
@@ -110,17 +106,23 @@ impl Door {
     pub fn unix(setting: &str, socket: &Socket, patience: Duration) -> Result<Self, String> {
         let (listener, file) = unix::bind(socket)
             .map_err(|why| format!("{setting} = \"{}\" cannot be listened on: {why}", socket.path.display()))?;
-        Ok(Self { socket: Listening::Unix(listener, file), tls: None, proxies: Vec::new(), patience })
+        Ok(Self::new(Listening::Unix(listener, file), patience))
+    }
+
+    fn new(socket: Listening, patience: Duration) -> Self {
+        Self { socket, through: Through { tls: None, proxies: Vec::new(), patience } }
     }
 
     /// The same, for TLS only.
-    pub fn with_tls(self, tls: Arc<Tls>) -> Self {
-        Self { tls: Some(tls), ..self }
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        self.through.tls = Some(tls);
+        self
     }
 
     /// The same, where these peers speak the PROXY protocol.
-    pub fn behind(self, proxies: &[IpNet]) -> Self {
-        Self { proxies: proxies.to_vec(), ..self }
+    pub fn behind(mut self, proxies: &[IpNet]) -> Self {
+        self.through.proxies = proxies.to_vec();
+        self
     }
 
     /// The TCP address.
@@ -135,12 +137,12 @@ impl Door {
     ///
     /// # Errors
     /// The runtime cannot use the socket.
-    pub async fn open<F, Fut>(self, guests: Arc<Guests>, mut ending: ShutdownWatch, enter: F) -> io::Result<()>
+    pub async fn open<F, Fut>(self, guests: Guests, mut ending: ShutdownWatch, enter: F) -> io::Result<()>
     where
         F: Fn(Connection) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let (enter, through) = (Arc::new(enter), Arc::new(Through::new(&self)));
+        let (enter, through) = (Arc::new(enter), Arc::new(self.through));
         let socket = Accepting::new(self.socket)?;
         loop {
             let accepted = tokio::select! {
@@ -204,15 +206,13 @@ impl Accepting {
 /// The way through a door.
 struct Through {
     tls: Option<Arc<Tls>>,
+    /// Peers that begin with a header of the PROXY protocol.
     proxies: Vec<IpNet>,
+    /// How long a connection may take until it is ready.
     patience: Duration,
 }
 
 impl Through {
-    fn new(door: &Door) -> Self {
-        Self { tls: door.tls.clone(), proxies: door.proxies.clone(), patience: door.patience }
-    }
-
     /// Whoever gets through, in time.
     ///
     /// # Errors

@@ -36,7 +36,12 @@ pub fn ephemeral() -> Result<SessionKey, OpenError> {
 /// # Errors
 /// The file cannot be used.
 pub fn existing(folder: &Path) -> Result<Option<SessionKey>, OpenError> {
-    if folder.join(FILE).exists() { open(folder).map(Some) } else { Ok(None) }
+    let path = folder.join(FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let secret = key_file::read(&path).map_err(|what| OpenError::SessionKey { path, what })?;
+    Ok(Some(SessionKey::new(&secret)))
 }
 
 /// Begins a session.

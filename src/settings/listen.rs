@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::authn::{SESSION_SECONDS_MIN, is_session_name};
+use crate::authn::{SESSION_SECONDS_DEFAULT, SESSION_SECONDS_MAX, SESSION_SECONDS_MIN, is_session_name};
 use crate::kms::parse_role_arn;
 use crate::source::toml::Section;
 
@@ -70,7 +70,7 @@ const SOCKET_MODE: u32 = 0o660;
 
 /// How long vended credentials last when nothing else is said, and at most, in seconds. The SDKs fetch new ones a quarter
 /// of an hour before the end, so that shorter ones would be fetched at every call.
-const VENDED_SECONDS: std::ops::Range<u64> = SESSION_SECONDS_MIN as u64..43_201;
+const VENDED_SECONDS: std::ops::Range<u64> = SESSION_SECONDS_MIN as u64..SESSION_SECONDS_MAX as u64 + 1;
 
 pub(super) fn listen(section: &Section<'_>, tls: Option<Tls>, folder: &Path) -> Option<Listen> {
     let off = section.string("api") == Some("off");
@@ -158,7 +158,7 @@ pub(super) fn credentials(root: &Section<'_>, folder: &Path) -> Option<Credentia
         let legal = Some(text.to_owned()).filter(|text| is_session_name(text));
         legal.ok_or("must have 2 to 64 characters from A-Z a-z 0-9 . @ _ -")
     });
-    let seconds = section.integer("duration_seconds", VENDED_SECONDS).unwrap_or(3600);
+    let seconds = section.integer("duration_seconds", VENDED_SECONDS).unwrap_or(SESSION_SECONDS_DEFAULT.into());
     let at = door(&section, folder);
     if section.string("role").is_none() && at.is_some() {
         section.require("role", "the role whose sessions are handed out");

@@ -1,6 +1,6 @@
 //! What the operator wrote in `keyward.toml`, checked once and turned into what the program needs.
 //!
-//! Every mistake is reported, each with its place and what would be right. Defaults stand in this file and are shown in
+//! Every mistake is reported, each with its place and what would be right. Defaults stand in this room and are shown in
 //! `config/keyward.toml`. Paths are relative to the folder of the settings file.
 
 mod listen;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use listen::{Credentials, CredentialsDoor, Listen, Socket, Tls};
-pub use text::read_text;
+pub use text::{open_text, read_text, unreadable};
 
 use crate::authn::IdentityRules;
 use crate::kms::{Algorithm, is_account_id, is_region_id};
@@ -223,14 +223,7 @@ fn signatures(section: &Section<'_>) -> Signatures {
         for (name, offset) in given {
             match Algorithm::find(name) {
                 Some(algorithm) => rules.algorithms.push(algorithm),
-                None => section.report_place(
-                    offset,
-                    format!(
-                        "`{name}` is no way to sign{}; there are {}",
-                        suggest(name, names()),
-                        names().collect::<Vec<_>>().join(", ")
-                    ),
-                ),
+                None => section.report_place(offset, format!("`{name}` is no way to sign{}", suggest(name, names()))),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Reading what people wrote: bounded, regular files only, and with errors that name what is wrong.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -12,20 +12,34 @@ const TEXT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// # Errors
 /// A message for people: it is no regular file, too large, not UTF-8, or cannot be read.
 pub fn read_text(path: &Path) -> Result<String, String> {
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => "is not there".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    };
-    // Looked at before it is opened: opening a pipe waits for its other end.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is no regular file".to_owned());
-    }
-    #[expect(clippy::disallowed_methods, reason = "this is where texts are read")]
-    let file = File::open(path).map_err(unreadable)?;
+    let (file, _) = open_text(path)?;
     let mut bytes = Vec::new();
     file.take(TEXT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > TEXT_BYTES_MAX {
         return Err(format!("is larger than {TEXT_BYTES_MAX} bytes"));
     }
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 (at byte {})", error.utf8_error().valid_up_to()))
+}
+
+/// A regular file, and what is known of the one that was opened: another may be at its place by now.
+///
+/// # Errors
+/// A message for people: it is no regular file, or cannot be opened.
+pub fn open_text(path: &Path) -> Result<(File, Metadata), String> {
+    // Looked at before it is opened: opening a pipe waits for its other end.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is where texts are read")]
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_file() { Ok((file, metadata)) } else { Err("is no regular file".to_owned()) }
+}
+
+/// What is told about a file that cannot be read.
+pub fn unreadable(error: io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "is not there".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
 }

@@ -1,7 +1,5 @@
 //! Files that hold a secret of ours: for their owner only.
 
-#![expect(clippy::disallowed_methods, reason = "the store reads and writes secrets on disk")]
-
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,6 +8,8 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::events::folder_of;
+use crate::settings::{open_text, unreadable};
+
 use super::write::{make_folder, sync_folder, unfinished};
 
 /// The longest secret, in bytes.
@@ -39,17 +39,8 @@ pub fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String, String>) 
 /// # Errors
 /// A fragment: it cannot be read, others own it or may read it, or it is empty.
 pub fn read_private(path: &Path) -> Result<Zeroizing<String>, String> {
-    let told = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => "is not there".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    };
-    let file = fs::File::open(path).map_err(told)?;
-    // Of the file that was opened: another may be at its place by now.
-    let metadata = file.metadata().map_err(told)?;
+    let (file, metadata) = open_text(path)?;
     let mode = metadata.permissions().mode();
-    if !metadata.is_file() {
-        return Err("is no regular file".to_owned());
-    }
     if mode & OTHERS != 0 {
         return Err(format!("is open to others than its owner (mode {:04o}); chmod 600 it", mode & 0o7777));
     }
@@ -57,7 +48,10 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<String>, String> {
         return Err(format!("belongs to another user (id {})", metadata.uid()));
     }
     let mut text = Zeroizing::new(String::new());
-    file.take(TEXT_BYTES_MAX).read_to_string(&mut text).map_err(told)?;
+    file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > TEXT_BYTES_MAX {
+        return Err(format!("is larger than {TEXT_BYTES_MAX} bytes"));
+    }
     let text = Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned());
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text) }
 }
@@ -95,6 +89,7 @@ fn make_private(path: &Path, text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make the files that are read")]
 mod tests {
     use super::*;
 
@@ -121,6 +116,12 @@ mod tests {
                 (found, expected) => panic!("{found:?} {expected:?}"),
             }
         }
+        for (bytes, expected) in [(TEXT_BYTES_MAX, true), (TEXT_BYTES_MAX + 1, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            fs::write(&path, "x".repeat(usize::try_from(bytes).unwrap())).unwrap();
+            assert_eq!(read_private(&path).is_ok(), expected, "{bytes}");
+        }
+        assert!(read_private(folder.path()).unwrap_err().contains("is no regular file"));
         assert!(read_private(&folder.path().join("none")).unwrap_err().contains("is not there"));
     }
 }

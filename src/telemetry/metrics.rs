@@ -167,7 +167,7 @@ impl Metrics {
 
     /// Notes how full the memory of requests is, and how many it had to forget.
     pub fn remembered(&self, memory: &ReplayMemory) {
-        self.nonces.set(as_gauge(memory.len() as u64));
+        self.nonces.set(as_gauge(memory.remembered() as u64));
         raise(&self.nonces_forgotten, memory.forgotten_early());
     }
 

@@ -19,6 +19,12 @@ pub use read::is_session_name;
 /// The shortest life of a session, in seconds (STS AssumeRole, `DurationSeconds`).
 pub const SESSION_SECONDS_MIN: u32 = 900;
 
+/// The life of a session when nothing else is asked for, and the shortest that a role can be limited to, in seconds.
+pub const SESSION_SECONDS_DEFAULT: u32 = 3600;
+
+/// The longest life of a session, in seconds (RAM: `MaxSessionDuration`).
+pub const SESSION_SECONDS_MAX: u32 = 43_200;
+
 /// Where an access key's secret is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretSource<'a> {

@@ -5,18 +5,13 @@ use std::collections::HashMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    AccessKey, Attachment, CertificateName, Directory, Holder, KeyMaterial, Member, Role, RsaPublicKey, SecretSource,
+    AccessKey, Attachment, CertificateName, Directory, Holder, KeyMaterial, Member, Role, RsaPublicKey,
+    SESSION_SECONDS_DEFAULT, SESSION_SECONDS_MAX, SecretSource,
 };
-use crate::kms::is_account_id;
+use crate::kms::{is_account_id, is_ram_name};
 use crate::policy::{Identity, Principal, PrincipalPattern};
 use crate::source::Problem;
 use crate::source::toml::{self, Section};
-
-/// The life of a session when nothing else is asked for, and the shortest that a role can be limited to, in seconds.
-const SESSION_SECONDS_DEFAULT: u32 = 3600;
-
-/// The longest life of a session, in seconds (RAM: `MaxSessionDuration`).
-const SESSION_SECONDS_MAX: u32 = 43_200;
 
 /// How the secrets of the example files begin. Everybody knows them, so nobody need hide them.
 const EXAMPLE_SECRET: &str = "keyward-example-secret-";
@@ -239,10 +234,9 @@ fn attachments(section: &Section<'_>) -> Vec<Attachment> {
     named.into_iter().map(|(policy, offset)| Attachment { policy: policy.to_owned(), offset }).collect()
 }
 
-/// User, group and role names: at most 64 characters from `A-Za-z0-9._-` (RAM: limits).
+/// User, group and role names.
 fn check_name(name: &str, what: &str, section: &Section<'_>) {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(legal) {
+    if !is_ram_name(name) {
         section.problem(format!("{what} name `{name}` may have 1 to 64 characters from A-Z a-z 0-9 . _ -"));
     }
 }

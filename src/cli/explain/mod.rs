@@ -1,7 +1,7 @@
 //! `keyward explain`: why a question is answered as it is. The same judge as for requests, on the files as they are now.
 //!
 //! The question is either written down (who, what, on what), or a request in a file, as it came over the wire. Serves
-//! nothing, and opens no data of the embedded KMS.
+//! nothing, and reads nothing of the embedded KMS but the key of role sessions, for a request.
 
 mod recording;
 mod story;
@@ -91,10 +91,9 @@ pub fn run(explain: &Explain) -> Exit {
 }
 
 fn answer(explain: &Explain, ground: &Ground) -> Result<Story> {
-    let snapshot = ground.store.current();
     match &explain.request {
-        Some(file) => of_request(explain, file, &snapshot, ground.now),
-        None => of_question(explain, ground, &snapshot),
+        Some(file) => of_request(explain, file, ground),
+        None => of_question(explain, ground, &ground.store.current()),
     }
 }
 
@@ -142,14 +141,15 @@ fn arn(name: &str, directory: &Directory) -> Result<String> {
     }
 }
 
-fn of_request(explain: &Explain, file: &Path, snapshot: &Snapshot, now: Timestamp) -> Result<Story> {
+fn of_request(explain: &Explain, file: &Path, ground: &Ground) -> Result<Story> {
+    ground.know_sessions()?;
     let text = read_text(file).map_err(|why| anyhow!("{} {why}", file.display()))?;
     let recording = Recording::parse(&text).map_err(|why| anyhow!("{} is no request: {why}", file.display()))?;
     let origin = Origin { address: explain.peer, secure: explain.tls, ..Origin::default() };
     let raw = recording.raw(&origin);
-    let time = explain.at.or_else(|| signed_at(&raw)).unwrap_or(now);
+    let time = explain.at.or_else(|| signed_at(&raw)).unwrap_or(ground.now);
     let mut notes = Vec::new();
-    let (judgement, permissions) = authorize_explained(snapshot, &raw, time, |permission, told| {
+    let (judgement, permissions) = authorize_explained(&ground.store.current(), &raw, time, |permission, told| {
         notes.extend(unresolved(permission));
         Answer::new(&permission.action, &permission.resource.arn, told)
     });

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::super::ask::unknown_action;
 use crate::authz::{Hypothetical, Snapshot, parse_principal};
 use crate::kms::Address;
-use crate::policy::{GivenContext, Identity, Principal, StatementRef};
+use crate::policy::{GivenContext, StatementRef};
 use crate::settings::read_text;
 use crate::source::toml::{self, Section};
 use crate::source::{Position, Problem, shown, suggest};
@@ -167,7 +167,9 @@ impl Reader<'_> {
         let principal = parse_principal(arn)?;
         let directory = &self.snapshot.directory;
         let in_account = || directory.members().iter().filter(|member| member.principal.account == principal.account);
-        if in_account().next().is_none() || in_account().any(|member| is_same(&member.principal, &principal)) {
+        if in_account().next().is_none()
+            || in_account().any(|member| member.principal.role_arn() == principal.role_arn())
+        {
             return Ok(());
         }
         let names: Vec<String> = in_account().map(|member| member.principal.role_arn()).collect();
@@ -201,14 +203,6 @@ impl Reader<'_> {
             }
         }
         questions
-    }
-}
-
-/// A role is in the directory as a session without a name.
-fn is_same(member: &Principal, asked: &Principal) -> bool {
-    match (&member.identity, &asked.identity) {
-        (Identity::Session { role, .. }, Identity::Session { role: asked, .. }) => role == asked,
-        (member, asked) => member == asked,
     }
 }
 

@@ -7,6 +7,7 @@ use quick_xml::escape::escape;
 use serde_json::json;
 
 use super::judge::{Outcome, Results};
+use crate::source::counted;
 
 const FAILED: Style = AnsiColor::Red.on_default().bold();
 const PASSED: Style = AnsiColor::Green.on_default().bold();
@@ -21,8 +22,8 @@ pub fn text(results: &Results) -> String {
     }
     let (all, failed) = (results.outcomes.len(), results.failed());
     let style = if failed == 0 { PASSED } else { FAILED };
-    let noun = if all == 1 { "case" } else { "cases" };
-    let _ = writeln!(text, "{style}{all} {noun}: {} passed, {failed} failed{style:#}", all - failed);
+    let cases = counted(all, "case", "cases");
+    let _ = writeln!(text, "{style}{cases}: {} passed, {failed} failed{style:#}", all - failed);
     let coverage = &results.coverage;
     let (reached, statements) = (coverage.reached(), coverage.all());
     let _ = writeln!(text, "coverage: {reached} of {statements} statements ({} %)", coverage.percent());

@@ -74,11 +74,6 @@ impl Algorithm {
         Self::ALL.iter().copied().find(|algorithm| algorithm.name() == name)
     }
 
-    /// The algorithms of one version.
-    pub fn of_version(version: Version) -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(move |algorithm| algorithm.version() == version)
-    }
-
     /// Its name on the wire.
     pub fn name(self) -> &'static str {
         self.0.name

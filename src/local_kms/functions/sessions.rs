@@ -10,13 +10,10 @@ use super::super::execution::{Execution, internal_failure};
 use super::super::moment::Moment;
 use super::super::session_key;
 use super::{Members, members, present};
-use crate::authn::{SESSION_SECONDS_MIN, Session, is_session_name};
+use crate::authn::{SESSION_SECONDS_DEFAULT, SESSION_SECONDS_MIN, Session, is_session_name};
 use crate::authz::{Target, parse_policy};
-use crate::kms::{ErrorCode, KmsError, Params};
+use crate::kms::{ErrorCode, KmsError, Params, role_arn};
 use crate::policy::{Identity, Kind, Principal};
-
-/// The life of a session when the request asks for none, in seconds.
-const SECONDS_DEFAULT: u32 = 3600;
 
 /// The longest session policy, in characters.
 const POLICY_CHARS_MAX: usize = 2048;
@@ -49,7 +46,7 @@ pub fn assume_role(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let (account, role) = (&session.account, &session.role);
     let user = members([
         ("AssumedRoleId", format!("{}:{name}", id_of("role", account, role)).into()),
-        ("Arn", format!("acs:ram::{account}:role/{role}/{name}").into()),
+        ("Arn", format!("{}/{name}", role_arn(account, role)).into()),
     ]);
     let credentials = members([
         ("SecurityToken", credentials.security_token.into()),
@@ -95,7 +92,7 @@ fn id_of(kind: &str, account: &str, name: &str) -> String {
 
 /// Longer than the role allows is refused, not cut.
 fn seconds(params: &Params, longest: u32) -> Result<u32, KmsError> {
-    let Some(text) = params.given("DurationSeconds") else { return Ok(SECONDS_DEFAULT) };
+    let Some(text) = params.given("DurationSeconds") else { return Ok(SESSION_SECONDS_DEFAULT) };
     let seconds = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let seconds = seconds.and_then(|text| text.parse().ok());
     seconds.filter(|seconds| (SESSION_SECONDS_MIN..=longest).contains(seconds)).ok_or_else(|| {

@@ -228,7 +228,7 @@ impl Recording {
         let request = self.read()?;
         let authority = Authority { directory, sessions: None, rules };
         let caller = self.with_raw(|raw| identify(&authority, raw, &request, now)).map_err(|why| why.reason())?;
-        assert_eq!(caller.access_key_id, Some(self.credentials.access_key_id.as_str()), "{}", self.id);
+        assert_eq!(request.scheme.access_key_id(), Some(self.credentials.access_key_id.as_str()), "{}", self.id);
         assert_eq!(caller.principal.to_string(), "acs:ram::1:user/holder", "{}", self.id);
         Ok(caller.proof)
     }
