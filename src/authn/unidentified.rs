@@ -127,3 +127,37 @@ impl fmt::Debug for Unidentified {
         f.write_str(self.reason())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The codes that clients act on.
+    #[test]
+    fn each_reason_has_the_code_that_kms_documents() {
+        for (why, expected) in [
+            (Unidentified::Unsigned, "400 IncompleteSignature"),
+            (Unidentified::AlgorithmNotAccepted(Algorithm::ALL[0]), "400 InvalidSignatureMethod"),
+            (Unidentified::UnknownAccessKey, "404 InvalidAccessKeyId.NotFound"),
+            (Unidentified::InactiveAccessKey, "403 Forbidden.AccessKey"),
+            (Unidentified::TokenMissing, "400 MissingSecurityToken"),
+            (Unidentified::TokenMalformed, "400 InvalidSecurityToken.Malformed"),
+            (Unidentified::TokenMismatch, "400 InvalidSecurityToken.MismatchWithAccessKey"),
+            (Unidentified::TokenExpired, "400 InvalidSecurityToken.Expired"),
+            (Unidentified::RoleIsGone, "404 InvalidAccessKeyId.NotFound"),
+            (Unidentified::TimestampMissing, "400 IllegalTimestamp"),
+            (Unidentified::TimestampMalformed, "400 InvalidTimeStamp.Format"),
+            (Unidentified::TimestampExpired, "400 InvalidTimeStamp.Expired"),
+            (Unidentified::AnotherDay, "400 IncompleteSignature"),
+            (Unidentified::BodyChanged, "400 InvalidParameter"),
+            (Unidentified::SignatureMismatch { string_to_sign: String::new() }, "400 SignatureDoesNotMatch"),
+            (Unidentified::TwoIdentities, "400 IncompleteSignature"),
+            (Unidentified::Foreign, "400 IncompleteSignature"),
+            (Unidentified::Replayed, "400 SignatureNonceUsed"),
+            (Unidentified::Forgotten, "400 InvalidTimeStamp.Expired"),
+        ] {
+            let error = why.error();
+            assert_eq!(format!("{} {}", error.status, error.code.as_str()), expected, "{}", why.reason());
+        }
+    }
+}

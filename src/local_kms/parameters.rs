@@ -238,6 +238,8 @@ fn filter<T>(node: Node<'_>, table: FilterTable<T>) -> Result<Filter<T>, Problem
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn params(name: &str, value: &str) -> Params {
@@ -306,6 +308,12 @@ mod tests {
             (r#"[{"Key":"One","Values":["x"]},{"Key":"One","Values":["a"]}]"#, true),
         ] {
             assert_eq!(passes(text).unwrap(), expected, "{text}");
+        }
+        let filters = |count: usize| json!(vec![json!({"Key": "One", "Values": ["a"]}); count]).to_string();
+        let values = |count: usize| json!([{"Key": "One", "Values": vec!["a"; count]}]).to_string();
+        for (given, most) in [(&filters as &dyn Fn(usize) -> String, FILTERS_MAX), (&values, FILTER_VALUES_MAX)] {
+            assert_eq!((most, passes(&given(most)).unwrap()), (10, true));
+            assert_eq!(passes(&given(most + 1)).unwrap_err().code, ErrorCode::InvalidParameter);
         }
         for text in
             [r#"[{"Key":"Three","Values":["a"]}]"#, r#"[{"Key":"One","Values":[]}]"#, "{}", r#"[{"Key":"One"}]"#]

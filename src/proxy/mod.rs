@@ -7,6 +7,7 @@
 mod framing;
 mod receive;
 mod service;
+mod turns;
 
 pub use framing::check as check_framing;
 pub use service::{Api, Drain};

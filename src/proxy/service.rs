@@ -1,6 +1,5 @@
 //! The service: connections, and the path of one request through them.
 
-use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,10 +11,10 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
+use super::turns::Turns;
 use crate::authn::ReplayMemory;
 use crate::authz::{Judgement, Permit, Trail, authorize};
 use crate::kms::{Answer, ErrorCode, Format, KmsError, Origin, RawRequest};
@@ -36,14 +35,8 @@ pub struct Api {
     limits: Limits,
     drain: Arc<Drain>,
     replays: Option<Mutex<ReplayMemory>>,
-    /// How many may compute for long at the same time.
-    computing: Semaphore,
-    /// How many may wait for that.
-    waiting: Semaphore,
+    turns: Turns,
 }
-
-/// How many may wait for their turn to compute; all others are told to come back later.
-const WAITING_MAX: usize = 64;
 
 /// Whether the service is ending, and how many requests it still has to answer.
 #[derive(Default)]
@@ -111,9 +104,7 @@ impl Api {
         let nonces = settings.signatures.nonces;
         let replays = (nonces > 0).then(|| Mutex::new(ReplayMemory::new(nonces, now())));
         let limits = settings.limits.clone();
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let computing = Semaphore::new(cores.saturating_sub(1).max(1));
-        Self { store, kms, telemetry, limits, drain, replays, computing, waiting: Semaphore::new(WAITING_MAX) }
+        Self { store, kms, telemetry, limits, drain, replays, turns: Turns::leaving_a_core() }
     }
 
     /// Answers one request after the other, until the client or the service ends.
@@ -232,18 +223,12 @@ impl Api {
         let _turn = match self.kms.work(&permit, now) {
             Work::Quick => return self.kms.execute(&permit, now),
             Work::Waits => None,
-            Work::Computes => Some(self.turn().await?),
+            Work::Computes => Some(self.turns.take().await?),
         };
         let kms = self.kms.clone();
         tokio::task::spawn_blocking(move || kms.execute(&permit, now))
             .await
             .unwrap_or_else(|_| Err(ErrorCode::InternalFailure.into()))
-    }
-
-    /// A turn to compute for long, when one is free.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, KmsError> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| ErrorCode::Throttling)?;
-        self.computing.acquire().await.map_err(|_| ErrorCode::InternalFailure.into())
     }
 
     fn unreceived(&self, format: Format, host: &str, unreceived: &Unreceived) -> (String, Outcome) {

@@ -9,24 +9,17 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::sandbox::{ALICE, BOB, Caller, House, Running, signed_v1, signed_with_token, wait};
+use crate::sandbox::{
+    ALICE, BOB, Caller, House, Running, exchange, post, signed_v1, signed_with_token, status_and_body, tcp, wait,
+};
 use authority::{Authority, Leaf, Tls};
-
-const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
 /// A whole request with a form body.
 fn request(body: &str) -> Vec<u8> {
-    requested("", body)
-}
-
-fn requested(headers: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("POST / HTTP/1.1\r\nHost: kms.test\r\n{FORM}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}")
-        .into_bytes()
+    post("", body)
 }
 
 /// A request that nobody signed.
@@ -38,21 +31,9 @@ fn who_am_i() -> Vec<u8> {
     request("Action=GetCallerIdentity&Version=2015-04-01&Format=JSON")
 }
 
-/// Sends bytes and reads all answers.
+/// Sends bytes and reads the answer.
 fn talk(stream: &mut (impl Read + Write), bytes: &[u8]) -> (u16, Value) {
-    let _ = stream.write_all(bytes);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
-}
-
-fn tcp(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-    stream
+    status_and_body(&exchange(stream, bytes))
 }
 
 /// The status and either who was identified or the code of the refusal.
@@ -319,7 +300,7 @@ fn claims_of_origin_are_believed_of_trusted_proxies_only() {
         house.edit("config/keyward.toml", "trusted_proxies = []", &format!("trusted_proxies = [{trusted}]"));
         house.edit("config/keyward.toml", "proxy_protocol = []", &format!("proxy_protocol = [{proxied}]"));
         let running = house.start();
-        let bytes = [preface.as_bytes(), &requested(headers, &encrypt())].concat();
+        let bytes = [preface.as_bytes(), &post(headers, &encrypt())].concat();
         let (status, body) = talk(&mut tcp(&running.api), &bytes);
         assert_eq!(status, expected, "{trusted} {proxied} {headers} {preface}: {body}");
         let count = running.metric("keyward_ignored_headers_total{header=\"x-forwarded-for\"}");

@@ -5,7 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests write files and read the clock")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -147,7 +148,8 @@ impl House {
         // Finer than `wait` looks.
         let spin = |condition: &mut dyn FnMut() -> bool| {
             let begun = Instant::now();
-            while !condition() && begun.elapsed() < PATIENCE {
+            while !condition() {
+                assert!(begun.elapsed() < PATIENCE, "it did not come so far");
                 thread::yield_now();
             }
         };
@@ -300,6 +302,38 @@ fn signed(id: &str, secret: &str, token: Option<&str>, operation: &str, params: 
         nonce: &uuid::Uuid::new_v4().to_string(),
     };
     signer.rpc(operation, "JSON", &params.iter().copied().collect()).canonical()
+}
+
+/// The header of a form body.
+pub const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// A whole request with a form body and these headers more; its connection is closed after the answer.
+pub fn post(headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("POST / HTTP/1.1\r\nHost: kms.test\r\n{FORM}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// A connection that gives up after some time.
+pub fn tcp(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    stream
+}
+
+/// Sends bytes and reads everything that comes back.
+pub fn exchange(stream: &mut (impl Read + Write), bytes: &[u8]) -> String {
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The status and the JSON of one answer.
+pub fn status_and_body(answer: &str) -> (u16, Value) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
 /// Waits until `condition` holds; `false` if it did not in time.

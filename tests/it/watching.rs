@@ -4,9 +4,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::sandbox::{ALICE, BOB, Caller, House, KIM, signed_v1};
+use crate::sandbox::{ALICE, BOB, Caller, House, KIM, exchange, signed_v1, tcp};
 
 #[test]
 fn metrics_and_audit_lines_tell_what_happened() {
@@ -77,12 +77,7 @@ fn no_secret_reaches_a_log_a_metric_or_an_audit_line() {
 }
 
 fn raw(address: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
+    exchange(&mut tcp(address), request.as_bytes())
 }
 
 #[test]
@@ -107,12 +102,10 @@ fn signals_end_it_promptly() {
         // A connection that is idle, and one whose request never ends.
         let _idle = TcpStream::connect(&running.api).unwrap();
         running.call(ALICE, "ListKeys", &[]).ok();
-        let begin = Instant::now();
         running.signal(signal);
+        // In time, or else the sandbox gives up: nothing here is waited for.
         let status = running.ended();
         assert!(status.success(), "{status}");
-        // On an idle machine it takes milliseconds; a busy one must not fail here.
-        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
         assert_eq!(running.wait_for_audit_lines(1).len(), 1);
     }
 }

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
 
-use super::support::{House, Who, at, furnish, open, write};
+use super::support::{House, Who, at};
 use crate::kms::{Answer, Format, KmsError};
 use crate::local_kms::asymmetric::{EncryptionAlgorithm, PairSpec, wrap};
 use crate::local_kms::functions::FUNCTIONS;
@@ -80,10 +80,7 @@ struct Story<'a> {
 impl<'a> Story<'a> {
     /// The story with what comes of each line.
     fn told(operation: &'a str, text: &'a str) -> String {
-        let folder = furnish("");
-        write(folder.path(), "identities.toml", IDENTITIES);
-        let (kms, store) = open(folder.path()).unwrap();
-        let (house, who) = (House { kms, store, folder }, Who::with_key("alice"));
+        let (house, who) = (House::with_identities("", IDENTITIES), Who::with_key("alice"));
         let mut story = Self { operation, text, house, who, seconds: 0, known: Vec::new(), last: Vec::new() };
         let mut told = String::new();
         for line in text.lines().filter(|line| !line.starts_with(' ')) {

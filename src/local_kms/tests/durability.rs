@@ -116,10 +116,12 @@ fn readers_and_writers_do_not_disturb_each_other() {
                 }
             }
         };
-        (0..2).for_each(|_| drop(scope.spawn(read)));
-        let created = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+        let readers: Vec<_> = (0..2).map(|_| scope.spawn(read)).collect();
+        let written: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        // Before anything is said of the writers: readers wait for nothing else.
         done.store(true, Ordering::Relaxed);
-        created
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        written.into_iter().flat_map(|written| written.unwrap()).collect()
     });
     assert_eq!(created.iter().collect::<HashSet<_>>().len(), 20);
     let house = house.reopened();

@@ -2,8 +2,12 @@
 
 use serde_json::json;
 
-use super::support::{ALICE, House, INSTANCE, text};
+use std::sync::Arc;
+
+use super::super::LocalKms;
+use super::support::{ALICE, House, INSTANCE, REGION, at, furnish, settings, text};
 use crate::policy::Kind;
+use crate::store::Store;
 
 const POLICY: &str = r#"{"Version":"1","Statement":[{"Effect":"Deny","Principal":{"RAM":["acs:ram::1:*"]},"Action":["kms:ScheduleKeyDeletion"],"Resource":["*"]}]}"#;
 
@@ -107,4 +111,21 @@ fn a_key_goes_with_its_alias_and_policy_and_is_not_planted_again() {
     let house = house.reopened();
     assert_eq!(house.ok("ListKeys", &[])["TotalCount"], 0);
     assert_eq!(house.ok("ListAliases", &[])["TotalCount"], 0);
+}
+
+/// Ids that are counted step over those that a seed has.
+#[test]
+fn counted_ids_never_take_the_place_of_a_seeded_key() {
+    let seeded = |n: usize| format!("[keys.key-{n:020}]\ndescription = 'seeded'\n");
+    let folder = furnish(&(1..9).map(seeded).collect::<String>());
+    let store = Arc::new(Store::of_folder(folder.path(), REGION, ALICE).unwrap());
+    let kms = LocalKms::ephemeral(&settings(folder.path()), store.clone(), Some(at(0)), at(0)).unwrap();
+    let house = House { kms, store, folder };
+    let ids: Vec<String> = (0..3).map(|_| house.key()).collect();
+    for n in 1..9 {
+        let id = format!("key-{n:020}");
+        assert!(!ids.contains(&id));
+        assert_eq!(house.ok("DescribeKey", &[("KeyId", &id)])["KeyMetadata"]["Description"], "seeded");
+    }
+    assert_eq!(house.kms.key_count(), 11);
 }

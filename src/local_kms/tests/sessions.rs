@@ -31,10 +31,7 @@ access_keys = [{ id = 'dave', secret = 's' }]
 const READER: &str = "acs:ram::1:role/Reader";
 
 fn house() -> House {
-    let folder = furnish("");
-    write(folder.path(), "identities.toml", IDENTITIES);
-    let (kms, store) = open(folder.path()).unwrap();
-    House { kms, store, folder }
+    House::with_identities("", IDENTITIES)
 }
 
 /// The session that an answer of AssumeRole begins.
@@ -116,8 +113,7 @@ fn a_role_is_the_same_in_any_case() {
         let identities =
             IDENTITIES.replacen("['AliyunSTSAssumeRoleAccess']", "['AliyunSTSAssumeRoleAccess', 'Never']", 1);
         write(folder.path(), "identities.toml", &identities);
-        let (kms, store) = open(folder.path()).unwrap();
-        let house = House { kms, store, folder };
+        let house = House::of(folder);
         let told = assume(&house, &Who::with_key("alice"), &format!("acs:ram::1:role/{asked}"), &[]).unwrap_err();
         assert!(told.starts_with("403 NoPermission"), "{written} {asked}: {told}");
     }
@@ -152,16 +148,11 @@ fn a_session_is_asked_for_as_documented() {
 /// KMS asks a session for no permission on the key of a secret, and a user for one.
 #[test]
 fn a_session_reads_a_secret_without_a_grant_on_its_key() {
-    let folder = furnish("[keys.key-1]\n[secrets.db]\nkey = 'key-1'\nversion = 'v1'\ndata = 'hush'\n");
+    let seed = "[keys.key-1]\n[secrets.db]\nkey = 'key-1'\nversion = 'v1'\ndata = 'hush'\n";
     let reads = "policies = ['AliyunKMSSecretUserAccess']";
     let identities = IDENTITIES.replace("policies = ['AliyunKMSReadOnlyAccess', 'AliyunSTSAssumeRoleAccess']", reads);
-    write(
-        folder.path(),
-        "identities.toml",
-        &identities.replace("[accounts.1.users.bob]", &format!("[accounts.1.users.bob]\n{reads}")),
-    );
-    let (kms, store) = open(folder.path()).unwrap();
-    let house = House { kms, store, folder };
+    let identities = identities.replace("[accounts.1.users.bob]", &format!("[accounts.1.users.bob]\n{reads}"));
+    let house = House::with_identities(seed, &identities);
     let session = session(&assume(&house, &Who::with_key("alice"), READER, &[]).unwrap());
     let read = |who: &Who| house.ask(who, "GetSecretValue", &[("SecretName", "db")]);
     assert_eq!(read(&session).unwrap()["SecretData"], "hush");

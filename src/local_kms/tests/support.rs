@@ -49,7 +49,18 @@ impl House {
     }
 
     pub fn seeded(seed: &str) -> Self {
+        Self::of(furnish(seed))
+    }
+
+    /// With other identities than those of [`furnish`].
+    pub fn with_identities(seed: &str, identities: &str) -> Self {
         let folder = furnish(seed);
+        write(folder.path(), "identities.toml", identities);
+        Self::of(folder)
+    }
+
+    /// The KMS in a folder.
+    pub fn of(folder: tempfile::TempDir) -> Self {
         let (kms, store) = open(folder.path()).unwrap();
         Self { kms, store, folder }
     }
@@ -58,8 +69,7 @@ impl House {
     pub fn reopened(self) -> Self {
         let Self { kms, folder, .. } = self;
         drop(kms);
-        let (kms, store) = open(folder.path()).unwrap();
-        Self { kms, store, folder }
+        Self::of(folder)
     }
 
     /// What judging a request of `account` permits.
@@ -150,13 +160,17 @@ pub fn write(folder: &Path, name: &str, text: &str) {
 /// Opens the KMS in `folder`, with its seed.
 pub fn open(folder: &Path) -> Result<(LocalKms, Arc<Store>), OpenError> {
     let store = Arc::new(Store::of_folder(folder, REGION, ALICE).unwrap());
-    let settings = Kms {
+    Ok((LocalKms::open(&settings(folder), store.clone(), at(0))?, store))
+}
+
+/// What the KMS in `folder` is told.
+pub fn settings(folder: &Path) -> Kms {
+    Kms {
         data: folder.join("data"),
         seed: Some(folder.join("seed.toml")),
         region: REGION.to_owned(),
         account: ALICE.to_owned(),
-    };
-    Ok((LocalKms::open(&settings, store.clone(), at(0))?, store))
+    }
 }
 
 /// What judging a request by this snapshot permits.

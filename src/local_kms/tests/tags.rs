@@ -90,3 +90,25 @@ fn long_lists_come_in_parts() {
     let count = |answer: &Value| answer["TagResources"]["TagResource"].as_array().unwrap().len();
     assert_eq!((count(&first), count(&rest), &rest["NextToken"]), (200, 20, &json!("")));
 }
+
+#[test]
+fn a_batch_has_its_limits() {
+    let (house, key) = house();
+    let numbered = |name: &str, count: usize| (1..=count).map(|n| format!("{name}.{n}")).collect::<Vec<_>>();
+    let (resources, keys) = (numbered("ResourceId", 51), numbered("TagKey", 21));
+    let of = |count: usize| -> Vec<(&str, &str)> {
+        let ids = resources.iter().take(count).map(|name| (name.as_str(), key.as_str()));
+        ids.chain([("ResourceType", "key"), ("Tag.1.Key", "a"), ("Tag.1.Value", "1")]).collect()
+    };
+    house.ok("TagResources", &of(50));
+    house.ok("ListTagResources", &of(50));
+    let told = "400 InvalidParameter: The specified parameter \"ResourceId\" is not valid: there may be 50 resources.";
+    check_refusals(&house, &[("TagResources", &of(51), told), ("ListTagResources", &of(51), told)]);
+    let untag = |count: usize| -> Vec<(&str, &str)> {
+        let names = keys.iter().take(count).map(|name| (name.as_str(), name.as_str()));
+        names.chain([("ResourceType", "key"), ("ResourceId.1", key.as_str())]).collect()
+    };
+    house.ok("UntagResources", &untag(20));
+    let told = "400 InvalidParameter: The specified parameter \"TagKey\" is not valid: there may be 20 keys.";
+    check_refusals(&house, &[("UntagResources", &untag(21), told)]);
+}

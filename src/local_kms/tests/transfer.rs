@@ -29,8 +29,7 @@ fn merging_adds_what_is_missing_and_only_that() {
         let added = import(&folder.path().join("data"), &document, true, at(0)).unwrap();
         assert_eq!(added.to_string(), expected);
     }
-    let (kms, store) = open(folder.path()).unwrap();
-    let house = House { kms, store, folder };
+    let house = House::of(folder);
     for (name, data) in [("s", "x"), ("default", "of another"), ("t", "own")] {
         assert_eq!(text(&house.ok("GetSecretValue", &[("SecretName", name)]), "/SecretData"), data);
     }
