@@ -1,5 +1,5 @@
 //! The header `Authorization`: of all that can stand there, only what says exactly what the client said is verified.
-//! Input: which recorded request, then the value of its header.
+//! Input: which recorded request in two bytes, then the value of its header.
 #![no_main]
 
 use http::HeaderValue;
@@ -9,9 +9,9 @@ use keyward_fuzz::signed::{Signed, all};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((index, value)) = data.split_first() else { return };
+    let [high, low, value @ ..] = data else { return };
     let recordings: Vec<&Signed> = all().iter().filter(|signed| signed.authorization().is_some()).collect();
-    let signed = recordings[usize::from(*index) % recordings.len()];
+    let signed = recordings[usize::from(u16::from_be_bytes([*high, *low])) % recordings.len()];
     // An empty rest stands for the header as it was sent.
     let genuine = signed.authorization().expect("only those were taken");
     let value = if value.is_empty() { genuine.clone() } else { value.to_vec() };

@@ -1,5 +1,5 @@
 //! Verification, V1, V3 and V4: whoever changes a signed request either loses its identity or changes nothing that it
-//! means. Input: which recorded request, then edits of three bytes each: where, how, what.
+//! means. Input: which recorded request in two bytes, then edits of four bytes each: where, in which part, what.
 #![no_main]
 
 use keyward::authn::identify;
@@ -8,8 +8,8 @@ use keyward_fuzz::signed::{Part, all};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let [index, edits @ ..] = data else { return };
-    let signed = &all()[usize::from(*index) % all().len()];
+    let [high, low, edits @ ..] = data else { return };
+    let signed = &all()[usize::from(u16::from_be_bytes([*high, *low])) % all().len()];
     let mut changed = signed.clone();
     for edit in edits.chunks_exact(4).take(16) {
         let at = usize::from(u16::from_be_bytes([edit[0], edit[1]]));

@@ -95,32 +95,41 @@ fn pop_core_may_write_the_action_header_with_a_small_letter() {
     assert!(v1(&format!("/?{V1}"), &[("x-acs-action", "encrypt")]).is_ok());
 }
 
-/// Case, request, and the code it is refused with.
+/// A request, by method, target, headers and body, and the code that it is refused with.
+type Row<'a> = (&'a str, String, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
+fn check_refused(rows: &[Row<'_>]) {
+    for (method, target, headers, body, code) in rows {
+        let result = parse(method, target, headers, body).map(|request| request.call.name().to_owned());
+        assert!(
+            result.as_ref().is_err_and(|error| error.starts_with(&format!("{code}:"))),
+            "{method} {target} {headers:?} {body:?}: {result:?}, expected {code}"
+        );
+    }
+}
+
+const NO_HEADERS: &[(&str, &str)] = &[];
+
 #[test]
 fn what_could_mean_two_things_is_refused() {
     let query = format!("/?{V1}");
     let with = |extra: &str| format!("/?{V1}&{extra}");
-    let without = |name: &str| {
-        let kept: Vec<&str> = V1.split('&').filter(|piece| !piece.starts_with(name)).collect();
-        format!("/?{}", kept.join("&"))
-    };
-    let no_headers: &[(&str, &str)] = &[];
-    for (method, target, headers, body, code) in [
-        ("PUT", query.clone(), no_headers, "", "UnsupportedHTTPMethod"),
-        ("get", query.clone(), no_headers, "", "UnsupportedHTTPMethod"),
-        ("POST", format!("//?{V1}"), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", format!("/./?{V1}"), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", format!("/%2f?{V1}"), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", format!("?{V1}"), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", format!("{query}#x"), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", "*".into(), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", with("Action=Encrypt"), no_headers, "", "InvalidParameter"),
-        ("POST", with("KeyId=key-2"), no_headers, "", "InvalidParameter"),
-        ("POST", with("keyid=key-2"), no_headers, "", "InvalidParameter"),
-        ("POST", with("SourceIp=10.0.0.1"), no_headers, "", "InvalidParameter"),
-        ("POST", with("OwnerId=2"), no_headers, "", "InvalidParameter"),
-        ("POST", with("x;y=1"), no_headers, "", "ParseRequestParameterException"),
-        ("POST", with("BearerToken=x"), no_headers, "", "IncompleteSignature"),
+    check_refused(&[
+        ("PUT", query.clone(), NO_HEADERS, "", "UnsupportedHTTPMethod"),
+        ("get", query.clone(), NO_HEADERS, "", "UnsupportedHTTPMethod"),
+        ("POST", format!("//?{V1}"), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", format!("/./?{V1}"), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", format!("/%2f?{V1}"), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", format!("?{V1}"), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", format!("{query}#x"), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", "*".into(), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", with("Action=Encrypt"), NO_HEADERS, "", "InvalidParameter"),
+        ("POST", with("KeyId=key-2"), NO_HEADERS, "", "InvalidParameter"),
+        ("POST", with("keyid=key-2"), NO_HEADERS, "", "InvalidParameter"),
+        ("POST", with("SourceIp=10.0.0.1"), NO_HEADERS, "", "InvalidParameter"),
+        ("POST", with("OwnerId=2"), NO_HEADERS, "", "InvalidParameter"),
+        ("POST", with("x;y=1"), NO_HEADERS, "", "ParseRequestParameterException"),
+        ("POST", with("BearerToken=x"), NO_HEADERS, "", "IncompleteSignature"),
         ("POST", query.clone(), &[FORM], "KeyId=key-1", "InvalidParameter"),
         ("POST", query.clone(), &[], "Plaintext=x", "ParseRequestParameterException"),
         ("POST", query.clone(), &[("content-type", "application/json")], "{}", "ParseRequestParameterException"),
@@ -143,20 +152,31 @@ fn what_could_mean_two_things_is_refused() {
         ("POST", query.clone(), &[("x_acs_action", "Encrypt")], "", "InvalidParameter"),
         ("POST", query.clone(), &[("content-encoding", "gzip")], "", "InvalidParameter"),
         ("POST", query.clone(), V3, "", "IncompleteSignature"),
-        ("POST", query.replace("HMAC-SHA1", "HMAC-MD5"), no_headers, "", "InvalidSignatureMethod"),
-        ("POST", query.replace("SignatureVersion=1.0", "SignatureVersion=2.0"), no_headers, "", "InvalidParameter"),
-        ("POST", query.replace("Action=Encrypt", "Action=encrypt"), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", query.replace("Action=Encrypt", "Action=Encrypt%20"), no_headers, "", "InvalidApi.NotFound"),
-        ("POST", query.replace("2016-01-20", "2016-01-21"), no_headers, "", "NoSuchVersion"),
-        ("POST", without("Action"), no_headers, "", "MissingParameter"),
-        ("POST", without("Version"), no_headers, "", "MissingParameter"),
-        ("POST", without("AccessKeyId"), no_headers, "", "MissingParameter"),
-        ("POST", without("SignatureMethod"), no_headers, "", "InvalidSignatureMethod"),
-        ("POST", without("Signature="), no_headers, "", "IncompleteSignature"),
-        ("POST", "/".into(), no_headers, "", "MissingParameter"),
-        ("POST", "/?Action=ListKeys".into(), no_headers, "", "MissingParameter"),
-        ("POST", "/?Action=ListKeys&Version=2016-01-20&Timestamp=x".into(), no_headers, "", "IncompleteSignature"),
-        ("POST", "/?Action=ListKeys&Version=2016-01-20&SecurityToken=x".into(), no_headers, "", "IncompleteSignature"),
+        ("POST", "/".into(), NO_HEADERS, "", "MissingParameter"),
+    ]);
+}
+
+#[test]
+fn what_is_missing_unknown_or_of_another_api_is_refused() {
+    let query = format!("/?{V1}");
+    let without = |name: &str| {
+        let kept: Vec<&str> = V1.split('&').filter(|piece| !piece.starts_with(name)).collect();
+        format!("/?{}", kept.join("&"))
+    };
+    check_refused(&[
+        ("POST", query.replace("HMAC-SHA1", "HMAC-MD5"), NO_HEADERS, "", "InvalidSignatureMethod"),
+        ("POST", query.replace("SignatureVersion=1.0", "SignatureVersion=2.0"), NO_HEADERS, "", "InvalidParameter"),
+        ("POST", query.replace("Action=Encrypt", "Action=encrypt"), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", query.replace("Action=Encrypt", "Action=Encrypt%20"), NO_HEADERS, "", "InvalidApi.NotFound"),
+        ("POST", query.replace("2016-01-20", "2016-01-21"), NO_HEADERS, "", "NoSuchVersion"),
+        ("POST", without("Action"), NO_HEADERS, "", "MissingParameter"),
+        ("POST", without("Version"), NO_HEADERS, "", "MissingParameter"),
+        ("POST", without("AccessKeyId"), NO_HEADERS, "", "MissingParameter"),
+        ("POST", without("SignatureMethod"), NO_HEADERS, "", "InvalidSignatureMethod"),
+        ("POST", without("Signature="), NO_HEADERS, "", "IncompleteSignature"),
+        ("POST", "/?Action=ListKeys".into(), NO_HEADERS, "", "MissingParameter"),
+        ("POST", "/?Action=ListKeys&Version=2016-01-20&Timestamp=x".into(), NO_HEADERS, "", "IncompleteSignature"),
+        ("POST", "/?Action=ListKeys&Version=2016-01-20&SecurityToken=x".into(), NO_HEADERS, "", "IncompleteSignature"),
         (
             "POST",
             "/?Action=ListKeys&Version=2016-01-20".into(),
@@ -165,20 +185,14 @@ fn what_could_mean_two_things_is_refused() {
             "IncompleteSignature",
         ),
         ("POST", "/?Action=ListKeys&Version=2016-01-20".into(), &[("x-acs-action", "Encrypt")], "", "InvalidParameter"),
-        ("POST", "/?Action=AssumeRole&Version=2016-01-20".into(), no_headers, "", "NoSuchVersion"),
-        ("POST", "/?Action=ListKeys&Version=2015-04-01".into(), no_headers, "", "NoSuchVersion"),
-        ("POST", "/?Action=Anything&Version=2015-04-01".into(), no_headers, "", "InvalidApi.NotFound"),
+        ("POST", "/?Action=AssumeRole&Version=2016-01-20".into(), NO_HEADERS, "", "NoSuchVersion"),
+        ("POST", "/?Action=ListKeys&Version=2015-04-01".into(), NO_HEADERS, "", "NoSuchVersion"),
+        ("POST", "/?Action=Anything&Version=2015-04-01".into(), NO_HEADERS, "", "InvalidApi.NotFound"),
         ("POST", "/?Action=Decrypt".into(), V3, "", "InvalidParameter"),
         ("POST", "/?SignatureType=BEARERTOKEN".into(), V3, "", "InvalidSignatureMethod"),
         ("POST", "/?SecurityToken=x".into(), V3, "", "IncompleteSignature"),
         ("POST", "/?Timestamp=2026-01-02T03:04:05Z".into(), V3, "", "IncompleteSignature"),
-    ] {
-        let result = parse(method, &target, headers, body).map(|request| request.call.name().to_owned());
-        assert!(
-            result.as_ref().is_err_and(|error| error.starts_with(&format!("{code}:"))),
-            "{method} {target} {headers:?} {body:?}: {result:?}, expected {code}"
-        );
-    }
+    ]);
 }
 
 /// A V3 request with one header replaced, removed (`None`) or added is refused.

@@ -124,8 +124,10 @@ impl Recording {
         let mut folders = places.iter().map(|place| Path::new(env!("CARGO_MANIFEST_DIR")).join(place));
         let folder = folders.find(|folder| folder.is_dir()).unwrap();
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let texts = files.filter(|path| path.extension().is_some_and(|it| it == "jsonl"));
-        texts.flat_map(|path| Self::of_file(&path)).collect()
+        let mut texts: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).collect();
+        // The same order on every disk: seeds of the fuzzer name recordings by their number.
+        texts.sort();
+        texts.into_iter().flat_map(|path| Self::of_file(&path)).collect()
     }
 
     pub fn of_file(path: &Path) -> Vec<Self> {
