@@ -16,7 +16,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use jiff::Timestamp;
 use keyward::authn::{Directory, Session, SessionKey, Signer, identify};
-use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, authorize, parse_policy};
+use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, Validity, Version, authorize, parse_policy};
 use keyward::kms::{KmsRequest, Origin, Params, RawRequest};
 use keyward::policy::Kind;
 use recording::Recording;
@@ -38,7 +38,8 @@ fn snapshot(directory: Directory, sessions: Option<SessionKey>) -> Snapshot {
     let policy = Arc::new(parse_policy(Kind::Ram, "bench", text).unwrap_or_else(|why| panic!("{why:?}")));
     let members = directory.members().iter().map(|_| [policy.clone()].into()).collect();
     Snapshot {
-        generation: 1,
+        version: Version { generation: 1, hash: "bench".into() },
+        validity: Validity::default(),
         directory: Arc::new(directory),
         sessions: sessions.map(Arc::new),
         policies: Arc::new(PolicyTable { members, ..PolicyTable::default() }),

@@ -1,10 +1,12 @@
-//! THE OPERATOR'S PORT: metrics, health and readiness, apart from the API; and, at a door of its own, credentials for a
-//! workload.
+//! THE OPERATOR'S PORT: metrics, health, readiness and the state of policies, apart from the API; and, at a door of its own,
+//! credentials for a workload.
 //!
-//! The port reads only, and shows names and numbers, never a request. A browser that was lured here by a name of somebody else's
-//! gets nothing, because the Host must be this port's own.
+//! The port shows names and numbers and, of policies that wait for approval, what would change; never a request. All that
+//! can be done here is to have the files read again. A browser that was lured here by a name of somebody else's gets
+//! nothing, because the Host must be this port's own.
 
 mod credentials;
+mod status;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,13 +15,13 @@ use async_trait::async_trait;
 use http::Response;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 pub use credentials::Vending;
 
 use crate::listen::Tls;
 use crate::proxy::Drain;
-use crate::store::{Status, Store};
+use crate::store::{Reloader, Store};
 use crate::telemetry::{Telemetry, TlsReport};
 
 /// The admin port's application.
@@ -29,6 +31,7 @@ pub struct Admin {
     drain: Arc<Drain>,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
+    reloader: Reloader,
 }
 
 /// A page: its status, content type and text.
@@ -38,11 +41,22 @@ struct Page {
     body: Vec<u8>,
 }
 
-type Render = fn(&Admin) -> Page;
+/// A page for a query.
+type Render = fn(&Admin, &str) -> Page;
 
 /// What is served where.
-const PAGES: &[(&str, Render)] =
-    &[("/metrics", Admin::metrics), ("/healthz", Admin::health), ("/readyz", Admin::readiness)];
+const PAGES: &[(&str, Render)] = &[
+    ("/metrics", Admin::metrics),
+    ("/healthz", Admin::health),
+    ("/readyz", Admin::readiness),
+    ("/status", Admin::status),
+];
+
+/// Where files are read again.
+const RELOAD: &str = "/-/reload";
+
+/// Headers that browsers send, and nobody else who has business here.
+const OF_BROWSERS: [&str; 3] = ["origin", "sec-fetch-site", "sec-fetch-mode"];
 
 impl Admin {
     /// An application for the port at `address`.
@@ -52,18 +66,20 @@ impl Admin {
         drain: Arc<Drain>,
         address: SocketAddr,
         tls: Option<Arc<Tls>>,
+        reloader: Reloader,
     ) -> Self {
-        Self { store, telemetry, drain, address, tls }
+        Self { store, telemetry, drain, address, tls, reloader }
     }
 
-    fn page(&self, method: &str, path: &str, host: &str) -> Page {
+    fn page(&self, method: &str, (path, query): (&str, &str), host: &str) -> Page {
         if !self.is_ours(host) {
             return Page::text(421, "this port answers to its own address only\n");
         }
         match PAGES.iter().find(|(known, _)| *known == path) {
-            Some((_, page)) if matches!(method, "GET" | "HEAD") => page(self),
+            Some((_, page)) if matches!(method, "GET" | "HEAD") => page(self, query),
             Some(_) => Page::text(405, "only GET is served here\n"),
-            None => Page::text(404, "/metrics, /healthz and /readyz are here\n"),
+            None if path == RELOAD => Page::text(405, "only POST is served here\n"),
+            None => Page::text(404, "/metrics, /healthz, /readyz, /status and, with POST, /-/reload are here\n"),
         }
     }
 
@@ -76,21 +92,54 @@ impl Admin {
         self.tls.as_ref().map(|tls| tls.status())
     }
 
-    fn metrics(&self) -> Page {
-        let body = self.telemetry.metrics.render(&self.store.status(), self.tls_status().as_deref());
+    fn metrics(&self, _: &str) -> Page {
+        let policies = (&*self.store.status(), &**self.store.health(), self.store.generations_alive());
+        let body = self.telemetry.metrics.render(policies, self.tls_status().as_deref());
         Page { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", body }
     }
 
-    fn health(&self) -> Page {
+    fn health(&self, _: &str) -> Page {
         Page::text(200, "ok\n")
     }
 
     /// 200 while requests are taken, also when a file cannot be used: then the last good version is in force, and the
     /// answer says which file and why.
-    fn readiness(&self) -> Page {
-        let ready = !self.drain.is_ending();
-        let body = readiness(ready, &self.store.status(), self.tls_status().as_deref());
-        Page { status: if ready { 200 } else { 503 }, content_type: "application/json", body }
+    fn readiness(&self, _: &str) -> Page {
+        let ready = self.is_ready();
+        let detail = status::readiness(ready, &self.store.status(), self.tls_status().as_deref());
+        Page::json(if ready { 200 } else { 503 }, detail)
+    }
+
+    /// Everything about policies; with `?files`, every file in force.
+    fn status(&self, query: &str) -> Page {
+        Page::json(200, self.everything(query == "files"))
+    }
+
+    fn everything(&self, with_files: bool) -> Map<String, Value> {
+        status::everything(self.is_ready(), &self.store, self.tls_status().as_deref(), with_files)
+    }
+
+    /// Whether requests are taken: it is not ending, and what is in force may be judged by.
+    fn is_ready(&self) -> bool {
+        !self.drain.is_ending() && self.store.current().validity.check(now()).is_ok()
+    }
+
+    /// Has everything read again, and tells what came of it: 200 if all of it can be used, 422 if not, or if it waits for
+    /// approval. `approve=HASH` approves.
+    async fn reload(&self, query: &str) -> Page {
+        let approved = match query.split_once('=') {
+            None if query.is_empty() => None,
+            Some(("approve", hash)) => Some(hash.to_owned()),
+            _ => return Page::text(400, "the only parameter is approve=HASH\n"),
+        };
+        let reloader = self.reloader.clone();
+        let looked = tokio::task::spawn_blocking(move || reloader.reload(approved)).await;
+        if !looked.unwrap_or(false) {
+            return Page::text(503, "nobody read the files: Keyward is ending\n");
+        }
+        let status = self.store.status();
+        let is_taken = status.problems.is_empty() && status.waiting.is_none();
+        Page::json(if is_taken { 200 } else { 422 }, self.everything(false))
     }
 }
 
@@ -101,23 +150,12 @@ fn is_own_address(host: &str, address: SocketAddr) -> bool {
     name == address.ip().to_string() || ["localhost", "127.0.0.1", "[::1]"].contains(&name)
 }
 
-fn readiness(ready: bool, status: &Status, tls: Option<&TlsReport>) -> Vec<u8> {
-    let of_tls = tls.into_iter().flat_map(|tls| &tls.problems);
-    let problems: Vec<String> = status.problems.iter().chain(of_tls).map(ToString::to_string).collect();
-    let warnings: Vec<String> = status.warnings.iter().map(|finding| format!("warning{finding}")).collect();
-    let detail = json!({
-        "ready": ready,
-        "generation": status.generation,
-        "in_force_since": status.since.map(|since| since.to_string()),
-        "policies": { "key": status.key_policies, "secret": status.secret_policies, "ram": status.ram_policies },
-        "callers": status.callers,
-        "problems": problems,
-        "warnings": warnings,
-    });
-    format!("{detail:#}\n").into_bytes()
-}
-
 impl Page {
+    fn json(status: u16, members: Map<String, Value>) -> Self {
+        let body = format!("{:#}\n", Value::Object(members)).into_bytes();
+        Self { status, content_type: "application/json", body }
+    }
+
     fn text(status: u16, text: &str) -> Self {
         Self { status, content_type: "text/plain; charset=utf-8", body: text.as_bytes().to_vec() }
     }
@@ -143,7 +181,15 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
         let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let page = self.page(head.method.as_str(), head.uri.path(), host);
+        let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let is_reload = head.method == "POST" && path == RELOAD && self.is_ours(host);
+        let page = match is_reload {
+            true if OF_BROWSERS.iter().any(|name| head.headers.contains_key(*name)) => {
+                Page::text(403, "this is not for browsers\n")
+            }
+            true => self.reload(query).await,
+            false => self.page(head.method.as_str(), (path, query), host),
+        };
         page.into_response(head.method != "HEAD")
     }
 }

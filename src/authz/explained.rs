@@ -20,7 +20,7 @@ pub fn authorize_explained<T>(
     let judgement = authorize(snapshot, raw, now);
     let explained = match judgement.verdict {
         Ok(_) | Err(Rejection::Denied(_)) => explained(snapshot, raw, now, read),
-        Err(Rejection::Malformed(_) | Rejection::Unidentified(_)) => None,
+        Err(Rejection::Malformed(_) | Rejection::Unidentified(_) | Rejection::Unavailable(_)) => None,
     };
     (judgement, explained.unwrap_or_default())
 }

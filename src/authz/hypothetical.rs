@@ -54,7 +54,7 @@ impl Hypothetical {
             owner: &self.resource.owner,
             identity_policies: member.map_or(&[], |member| snapshot.policies.of_member(member)),
             session_policy: None,
-            resource_policy: self.is_in_scope().then(|| snapshot.policies.of_target(&self.target)).flatten(),
+            resource_policy: self.is_in_scope().then(|| snapshot.policy_of(&self.target)).flatten(),
             context: self.context.context(now, &arn),
             account_principal: snapshot.rules.account_principal,
         };

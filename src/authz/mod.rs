@@ -14,7 +14,10 @@ mod snapshot;
 mod system;
 mod trail;
 mod trust;
+mod unavailable;
 mod vocabulary;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -23,10 +26,11 @@ pub use hypothetical::{Hypothetical, parse_principal};
 pub use index::ResourceIndex;
 pub use needs::{Owned, Permission, Target};
 pub use rejection::{Denial, Rejection};
-pub use snapshot::{PolicyTable, Rules, Snapshot};
+pub use snapshot::{PoliciesByName, PolicyTable, Rules, Snapshot, Validity, Version, WithoutPolicy};
 pub use system::{is_system_policy, system_policy};
 pub use trail::{Outcome, Trail};
-pub use vocabulary::{parse_policy, vocabulary};
+pub use unavailable::Unavailable;
+pub use vocabulary::{deny_everything, parse_policy, vocabulary};
 
 use facts::Facts;
 
@@ -50,6 +54,7 @@ pub struct Permit {
     request: KmsRequest,
     caller: Principal,
     targets: Vec<Target>,
+    policies: Arc<PolicyTable>,
 }
 
 impl Permit {
@@ -69,11 +74,16 @@ impl Permit {
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
+
+    /// The policies that judged it. An answer about policies is about these.
+    pub fn policies(&self) -> &PolicyTable {
+        &self.policies
+    }
 }
 
 /// Judges a request. Reads nothing but its arguments; the same arguments give the same answer.
 pub fn authorize(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp) -> Judgement {
-    let mut trail = Trail::new(snapshot.generation);
+    let mut trail = Trail::new(snapshot.version.clone());
     let mut once = None;
     let verdict = judge(snapshot, raw, now, &mut trail, &mut once);
     trail.concluded(&verdict);
@@ -103,6 +113,7 @@ fn judge(
     trail: &mut Trail,
     once: &mut Option<Once>,
 ) -> Result<Permit, Rejection> {
+    snapshot.validity.check(now).map_err(Rejection::Unavailable)?;
     trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
     let request = KmsRequest::parse(raw).map_err(Rejection::Malformed)?;
     trail.read(&request, &snapshot.directory);
@@ -119,7 +130,7 @@ fn judge(
         trust::check(snapshot, &caller, permission)?;
     }
     let targets = needed.into_iter().map(|permission| permission.target).collect();
-    Ok(Permit { caller: caller.principal.into_owned(), targets, request })
+    Ok(Permit { caller: caller.principal.into_owned(), targets, request, policies: snapshot.policies.clone() })
 }
 
 /// The policy that narrows a session. It was checked when the session began.
@@ -159,7 +170,7 @@ fn question<'a>(
         owner: &permission.resource.owner,
         identity_policies: snapshot.policies.of_member(caller.member),
         session_policy,
-        resource_policy: permission.in_scope.then(|| snapshot.policies.of_target(&permission.target)).flatten(),
+        resource_policy: permission.in_scope.then(|| snapshot.policy_of(&permission.target)).flatten(),
         context: facts.context(snapshot, &permission.action, &permission.target),
         account_principal: snapshot.rules.account_principal,
     }

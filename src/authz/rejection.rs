@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::needs::Permission;
 use super::snapshot::Rules;
+use super::unavailable::Unavailable;
 use crate::authn::Unidentified;
 use crate::kms::{Api, Call, ErrorCode, KmsError, KmsRequest, truth};
 use crate::policy::{Half, Identity, PolicySource, Principal, Refusal, StatementRef};
@@ -17,6 +18,8 @@ pub enum Rejection {
     Unidentified(Unidentified),
     /// The policies do not allow it.
     Denied(Box<Denial>),
+    /// Nothing is judged at present.
+    Unavailable(Unavailable),
 }
 
 /// A refusal by policy.
@@ -37,6 +40,7 @@ impl Rejection {
             Self::Malformed(_) => "malformed",
             Self::Unidentified(why) => why.reason(),
             Self::Denied(denial) => denial.reason,
+            Self::Unavailable(why) => why.reason(),
         }
     }
 
@@ -46,6 +50,7 @@ impl Rejection {
             Self::Malformed(error) => error.clone(),
             Self::Unidentified(why) => why.error(),
             Self::Denied(denial) => denial.error.clone(),
+            Self::Unavailable(why) => why.error(),
         }
     }
 }

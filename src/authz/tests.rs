@@ -44,7 +44,8 @@ impl House {
         index.add_secret("1", &SecretName::parse("db").unwrap(), Some(key_id("k2")));
         index.add_secret("1", &SecretName::parse("plain").unwrap(), None);
         Self(Snapshot {
-            generation: 7,
+            version: Version { generation: 7, hash: "test".into() },
+            validity: Validity::default(),
             directory: Arc::new(directory),
             sessions: None,
             policies: Arc::new(PolicyTable { members, ..PolicyTable::default() }),
@@ -60,7 +61,8 @@ impl House {
     /// Attaches a RAM policy with these statements.
     fn ram(mut self, who: &str, statements: &[String]) -> Self {
         let member = self.0.directory.access_key(who).unwrap().1.member;
-        self.policies().members[member] = Box::new([policy(Kind::Ram, &format!("ram/{who}.json"), statements)]);
+        Arc::make_mut(&mut self.policies().members)[member] =
+            Box::new([policy(Kind::Ram, &format!("ram/{who}.json"), statements)]);
         self
     }
 
@@ -381,7 +383,7 @@ fn the_trail_tells_who_what_and_why_and_no_value() {
     ] {
         assert_eq!((trail.outcome.as_str(), trail.reason), (outcome, reason));
         assert_eq!(trail.statements, statements);
-        assert_eq!((trail.generation, trail.proof, trail.operation_is_known), (7, Some("signature_v1"), true));
+        assert_eq!((trail.version.generation, trail.proof, trail.operation_is_known), (7, Some("signature_v1"), true));
         assert_eq!(trail.access_key_id.as_deref(), Some("alice"));
         assert_eq!(trail.caller.as_deref(), Some("acs:ram::1:user/alice"));
         assert!(!format!("{trail:?}").contains("hush"), "{trail:?}");

@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::needs::Permission;
+use super::snapshot::Version;
 use super::{Permit, Rejection};
 use crate::authn::{Caller, Directory};
 use crate::kms::{Algorithm, Call, KmsRequest};
@@ -16,8 +17,8 @@ const NAME_CHARS_MAX: usize = 256;
 /// What was found out about one request.
 #[derive(Debug, Clone, Default)]
 pub struct Trail {
-    /// The generation of the snapshot that judged it.
-    pub generation: u64,
+    /// Which set of policies and identities judged it.
+    pub version: Version,
     /// What was called; `None` if that could not be read.
     pub operation: Option<String>,
     /// Whether the operations table has it. Only then its name may become a label.
@@ -66,13 +67,13 @@ impl Outcome {
 }
 
 impl Trail {
-    pub(super) fn new(generation: u64) -> Self {
-        Self { generation, ..Self::default() }
+    pub(super) fn new(version: Version) -> Self {
+        Self { version, ..Self::default() }
     }
 
     /// A request that could not even be received whole.
-    pub fn unreadable(generation: u64, reason: &'static str) -> Self {
-        Self { reason: Some(reason), ..Self::new(generation) }
+    pub fn unreadable(version: Version, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..Self::new(version) }
     }
 
     pub(super) fn ignored(&mut self, headers: Vec<&'static str>) {

@@ -80,8 +80,8 @@ pub fn run(check: &Check) -> Exit {
 impl Report {
     fn of(inspection: Inspection) -> Self {
         Self {
-            warnings: inspection.findings(),
-            policies: inspection.policies.len(),
+            warnings: inspection.findings,
+            policies: inspection.policies,
             callers: inspection.directory.caller_count(),
             errors: inspection.problems,
         }

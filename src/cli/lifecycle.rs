@@ -21,6 +21,7 @@ use crate::listen::{Connection, Door, GuestCounters, Guests};
 use crate::local_kms::LocalKms;
 use crate::proxy::{Api, Drain};
 use crate::settings::{Credentials, CredentialsDoor, Limits, Listen};
+use crate::store::Reloader;
 
 /// How many may be at the admin port, or fetch credentials, at the same time.
 const OPERATORS_MAX: usize = 64;
@@ -110,15 +111,15 @@ fn vending_door(house: &House, credentials: &Credentials) -> Result<(Door, Arc<V
 ///
 /// # Errors
 /// The runtime or the signal handlers cannot be set up.
-pub fn run(house: &House, doors: Doors) -> Result<(), String> {
+pub fn run(house: &House, doors: Doors, reloader: &Reloader) -> Result<(), String> {
     let runtime = Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
-    runtime.block_on(serve(house, doors))?;
+    runtime.block_on(serve(house, doors, reloader))?;
     // Answers are out; whatever still waits for input has nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
 }
 
-async fn serve(house: &House, doors: Doors) -> Result<(), String> {
+async fn serve(house: &House, doors: Doors, reloader: &Reloader) -> Result<(), String> {
     let drain = Arc::new(Drain::default());
     let (end, ending) = watch::channel(false);
     let (store, telemetry) = (house.store.clone(), house.telemetry.clone());
@@ -140,13 +141,14 @@ async fn serve(house: &House, doors: Doors) -> Result<(), String> {
     if let Some((door, vending)) = doors.credentials {
         start_app(door, vending.clone(), &ending, move |connection| vending.admits(connection.peer.origin().uid));
     }
-    let admin = Admin::new(store, telemetry.clone(), drain.clone(), doors.admin_address, house.tls.clone());
+    let (address, tls) = (doors.admin_address, house.tls.clone());
+    let admin = Admin::new(store, telemetry.clone(), drain.clone(), address, tls, reloader.clone());
     start_app(doors.admin, Arc::new(admin), &ending, |_| true);
 
     tokio::spawn(keep_time(house.kms.clone()));
 
     let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
-    signals.next().await;
+    signals.end(reloader).await;
     drain.begin();
     let _ = end.send(true);
     tracing::info!(running = drain.running(), "ending; a second signal ends at once");
@@ -154,7 +156,7 @@ async fn serve(house: &House, doors: Doors) -> Result<(), String> {
     tokio::select! {
         () = drained(&drain) => {}
         () = deadline => tracing::warn!(running = drain.running(), "requests are cut off: they did not end in time"),
-        () = signals.next() => tracing::warn!(running = drain.running(), "requests are cut off by a second signal"),
+        () = signals.end(reloader) => tracing::warn!(running = drain.running(), "requests are cut off by a second signal"),
     }
     Ok(())
 }
@@ -219,17 +221,23 @@ async fn drained(drain: &Drain) {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let [terminate, interrupt, hang_up] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)?, hang_up: signal(hang_up)? })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Resolves when it shall end. Until then, SIGHUP has the files read again.
+    async fn end(&mut self, reloader: &Reloader) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reloader.nudge(),
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod explain;
 mod lifecycle;
 mod sarif;
 mod serve;
+mod status;
 mod template;
 mod test;
 mod who_can;
@@ -88,6 +89,10 @@ enum Command {
     Test(test::Test),
     /// Say who may do something
     WhoCan(who_can::WhoCan),
+    /// Say which policies a running Keyward has in force, and how it stands with their files
+    Status(status::Status),
+    /// Have a running Keyward read policies and identities again, and say what came of it
+    Reload(status::Reload),
     /// Print a policy to begin with
     Template(template::Template),
 }
@@ -104,6 +109,8 @@ pub fn run() -> ExitCode {
         Some(Command::Data(data)) => data::run(&data),
         Some(Command::Test(test)) => test::run(&test),
         Some(Command::WhoCan(who_can)) => who_can::run(&who_can),
+        Some(Command::Status(arguments)) => status::status(&arguments),
+        Some(Command::Reload(arguments)) => status::reload(&arguments),
         Some(Command::Template(template)) => template::run(&template),
     }
     .into()

@@ -78,7 +78,7 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let tls_watcher = house.tls.clone().map(|tls| watch_tls(tls, &house.settings.policies)).transpose()?;
     let doors = Doors::take(&house).map_err(NotStarted::Failed)?;
     banner::welcome(&house, &doors, &arguments.settings.config);
-    lifecycle::run(&house, doors).map_err(NotStarted::Failed)?;
+    lifecycle::run(&house, doors, &watcher.reloader()).map_err(NotStarted::Failed)?;
     drop((watcher, tls_watcher));
     house.telemetry.audit.finish();
     Ok(())
@@ -87,11 +87,7 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
 /// Takes new certificates as they come.
 fn watch_tls(tls: Arc<Tls>, policies: &Policies) -> Result<Watcher, NotStarted> {
     let looking = tls.clone();
-    let look = move || {
-        looking.reload();
-        false
-    };
-    let watcher = Watcher::of_files(tls.files(), policies, look);
+    let watcher = Watcher::of_files(tls.files(), policies, move || looking.reload());
     watcher.map_err(|error| failed("the thread that watches TLS files cannot be started", &error))
 }
 
@@ -102,7 +98,10 @@ fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
         (Ok(mut store), Ok(tls)) => {
             if arguments.ephemeral {
                 store.keep_in_memory();
+            } else {
+                store.sweep();
             }
+            store.keep_last_good();
             (Arc::new(store), tls.map(Arc::new))
         }
         (store, tls) => {

@@ -70,6 +70,7 @@ error_codes! {
     NoSuchVersion = "NoSuchVersion", 400, "The specified version does not exist.";
     RejectedLimitExceeded = "Rejected.LimitExceeded", 400,
         "The request was rejected because user create resource limit was exceeded.";
+    ShareQuotaExceedLimit = "Rejected.ShareQuotaExceedLimit", 400, "Instance Share Quota Exceed Limit.";
     AliasAlreadyExists = "AliasAlreadyExists", 400, "AliasName Already Exists.";
     UnsupportedAlias = "Unsupported.Alias", 400, "Alias is not valid for this api.";
     UnsupportedOrigin = "Unsupported.Origin", 400, "This key origin is not valid for this api.";
@@ -103,11 +104,14 @@ error_codes! {
     StateModifiedFailed = "Rejected.StateModifiedFailed", 409, "Keystate modified failed.";
     ResourceInDeleteWindow = "Rejected.ResourceInDeleteWindow", 409, "The secret is planned to be deleted.";
     ResourceExist = "Rejected.ResourceExist", 409, "The resource already exists.";
+    PolicyConflict = "Rejected.PolicyConflict", 409,
+        "The policy was changed by somebody else meanwhile; read it again before setting it.";
     RequestTooLarge = "RequestTooLarge", 413, "The request body is larger than this endpoint accepts.";
     RequestTargetTooLong = "RequestTargetTooLong", 414,
         "The parameters in the URL are longer than this endpoint accepts; send them in a form body.";
     Throttling = "Rejected.Throttling", 429, "QPS Limit Exceeded";
     InternalFailure = "InternalFailure", 500, "Internal Failure.";
+    ServiceUnavailableTemporary = "ServiceUnavailableTemporary", 503, "Service Unavailable Temporary.";
 }
 
 /// What a client is told when its request does not succeed. Holds nothing that the client may not read.

@@ -71,6 +71,9 @@ pub struct KmsRequest {
     pub format: Format,
     /// How it is signed; not verified yet.
     pub scheme: Scheme,
+    /// The hash of the document that it means to replace (the HTTP header `If-Match`, RFC 9110 §13.1.1): 64 hexadecimal
+    /// digits. KMS has nothing like it.
+    pub if_match: Option<Box<str>>,
 }
 
 impl KmsRequest {
@@ -99,8 +102,17 @@ impl KmsRequest {
             region: region_of(&all, &scheme, api)?,
             format: Format::requested(raw),
             scheme,
+            if_match: if_match_of(raw.headers)?,
         })
     }
+}
+
+fn if_match_of(headers: &HeaderMap) -> Result<Option<Box<str>>, KmsError> {
+    let Some(given) = header(headers, "if-match")? else { return Ok(None) };
+    let hash = given.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(given);
+    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let why = "it must be the SHA-256 of the policy to be replaced, in 64 lowercase hexadecimal digits";
+    if is_hash { Ok(Some(hash.into())) } else { Err(KmsError::invalid_parameter_because("If-Match", why)) }
 }
 
 /// The value of a header that may be there once. Space around the value is not part of it.

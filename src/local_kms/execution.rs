@@ -3,16 +3,19 @@
 //! What it acts on are the permit's targets, in the order of the operation's needs: those were judged. Names in the
 //! parameters are never resolved again, because an alias may point elsewhere by now.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 
 use jiff::Timestamp;
 
-use crate::authz::{Owned, Permit, Target};
+use crate::authz::{Owned, Permit, PolicyTable, Target};
 use crate::kms::{AliasName, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, Params, SecretName};
 use crate::policy::Principal;
+use crate::store::PolicyChange;
 
 use super::LocalKms;
 use super::moment::Moment;
+use super::state::Draft;
 
 /// One permitted request, and the KMS that executes it.
 pub struct Execution<'a> {
@@ -23,12 +26,44 @@ pub struct Execution<'a> {
     pub now: Moment,
     /// When it really happens, for what callers keep and show elsewhere.
     pub real_now: Moment,
+    /// The policies that it changed so far.
+    changes: RefCell<Vec<PolicyChange>>,
 }
 
 impl<'a> Execution<'a> {
     /// An execution of what `permit` permits.
     pub fn new(kms: &'a LocalKms, permit: &'a Permit, now: Moment, real_now: Timestamp) -> Self {
-        Self { kms, permit, now, real_now: Moment(real_now) }
+        Self { kms, permit, now, real_now: Moment(real_now), changes: RefCell::default() }
+    }
+
+    /// Makes a change to what the KMS holds; see [`LocalKms::write`].
+    ///
+    /// # Errors
+    /// Those of `change`, or it cannot be kept.
+    pub fn write<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T, KmsError>) -> Result<T, KmsError> {
+        let (answer, dropped) = self.kms.write(change)?;
+        self.changes.borrow_mut().extend(dropped);
+        Ok(answer)
+    }
+
+    /// Notes that a policy was changed.
+    pub fn note(&self, change: PolicyChange) {
+        self.changes.borrow_mut().push(change);
+    }
+
+    /// The policies that were changed.
+    pub fn into_changes(self) -> Vec<PolicyChange> {
+        self.changes.into_inner()
+    }
+
+    /// The policies that judged it.
+    pub fn policies(&self) -> &'a PolicyTable {
+        self.permit.policies()
+    }
+
+    /// The hash of the policy that it means to replace, if it says so.
+    pub fn if_match(&self) -> Option<&'a str> {
+        self.permit.request().if_match.as_deref()
     }
 
     /// The request's parameters.

@@ -41,7 +41,7 @@ use crate::authz::{Permit, ResourceIndex, Target};
 use crate::kms::{Call, Effect, ErrorCode, KmsError};
 use crate::policy::Kind;
 use crate::settings::Kms;
-use crate::store::Store;
+use crate::store::{PolicyChange, Store};
 use execution::{Execution, internal_failure};
 use ids::Ids;
 use key::{KeySpec, KeyVersion};
@@ -58,6 +58,8 @@ pub struct LocalKms {
     /// The second in which what was due could not be done.
     failed_in: AtomicI64,
     store: Arc<Store>,
+    /// How many foreign accounts the policies of one KMS instance may name.
+    foreign_accounts: usize,
     state: ArcSwap<State>,
     /// Also the right to change the state: whoever holds it is the only writer.
     storage: Mutex<Storage>,
@@ -117,7 +119,16 @@ impl LocalKms {
         store.publish_index(state.index().clone());
         let region = settings.region.as_str().into();
         let (state, storage) = (ArcSwap::from_pointee(state), Mutex::new(storage));
-        Ok(Self { region, ids, clock, failed_in: AtomicI64::new(i64::MIN), store, state, storage })
+        Ok(Self {
+            region,
+            ids,
+            clock,
+            failed_in: AtomicI64::new(i64::MIN),
+            store,
+            foreign_accounts: settings.foreign_accounts,
+            state,
+            storage,
+        })
     }
 
     /// What names stand for on the first start: what the seed says, and nothing that was made since. Opens no data.
@@ -134,11 +145,16 @@ impl LocalKms {
     }
 
     /// Executes what was permitted, and returns the members of the answer, without `RequestId`. Blocks; what it changed
-    /// is on the disk when it returns.
+    /// is on the disk when it returns. Adds the policies that it changed to `changes`.
     ///
     /// # Errors
     /// KMS's own, as each operation documents them.
-    pub fn execute(&self, permit: &Permit, now: Timestamp) -> Result<Map<String, Value>, KmsError> {
+    pub fn execute(
+        &self,
+        permit: &Permit,
+        now: Timestamp,
+        changes: &mut Vec<PolicyChange>,
+    ) -> Result<Map<String, Value>, KmsError> {
         let operation = match &permit.request().call {
             Call::Known(operation) => operation,
             Call::Unknown(_) => return Err(ErrorCode::ApiNotFound.into()),
@@ -154,7 +170,9 @@ impl LocalKms {
             let message = format!("This action is not supported: {} has no DryRun.", operation.name);
             return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
         }
-        let result = function(&Execution::new(self, permit, self.at(now), now));
+        let execution = Execution::new(self, permit, self.at(now), now);
+        let result = function(&execution);
+        changes.extend(execution.into_changes());
         match result {
             Ok(_) if is_trial => Err(ErrorCode::DryRunOperation.into()),
             Err(error) if is_trial && error.code != ErrorCode::InternalFailure => {
@@ -203,7 +221,7 @@ impl LocalKms {
             let overdue: Vec<Due> = draft.state().overdue(now).cloned().collect();
             overdue.iter().try_for_each(|due| happen(draft, due, (&self.ids, now)))
         });
-        done.inspect_err(|_| self.failed_in.store(second, Ordering::Relaxed))
+        done.map(|_| ()).inspect_err(|_| self.failed_in.store(second, Ordering::Relaxed))
     }
 
     /// How many keys there are, in all accounts.
@@ -226,9 +244,12 @@ impl LocalKms {
         self.state.load()
     }
 
-    /// Makes a change: `change` drafts it, then its records are kept on the disk, then it is in force and answered. If
-    /// any of this fails, everything is as before.
-    fn write<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T, KmsError>) -> Result<T, KmsError> {
+    /// Makes a change: `change` drafts it, then its records are kept on the disk, then it is in force and answered, with
+    /// the policies that went with what is gone. If any of this fails, everything is as before.
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&mut Draft) -> Result<T, KmsError>,
+    ) -> Result<(T, Vec<PolicyChange>), KmsError> {
         let mut storage = self.storage();
         if let Some(found) = storage.recover().map_err(internal_failure)? {
             self.put_in_force(found);
@@ -236,25 +257,38 @@ impl LocalKms {
         let mut draft = Draft::new(State::clone(&self.state()));
         let answer = change(&mut draft)?;
         let (state, records) = draft.finish();
-        if !records.is_empty() {
-            storage.commit(&records).map_err(internal_failure)?;
-            self.put_in_force(state);
-            records.iter().for_each(|change| self.drop_policy(change));
+        if records.is_empty() {
+            return Ok((answer, Vec::new()));
         }
-        Ok(answer)
+        storage.commit(&records).map_err(internal_failure)?;
+        self.put_in_force(state);
+        Ok((answer, records.iter().filter_map(|change| self.drop_policy(change)).collect()))
+    }
+
+    /// Does something that must not meet a change: while nobody else writes, on the state in force.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    fn undisturbed<T>(&self, work: impl FnOnce(&State) -> Result<T, KmsError>) -> Result<T, KmsError> {
+        let _alone = self.storage();
+        work(&self.state())
     }
 
     /// The policy of a key or secret goes with it: it must not fall to another one that gets its name. Nobody can make
     /// one meanwhile, because only one writes at a time.
-    fn drop_policy(&self, change: &Change) {
-        let Change::Remove(gone, now) = change else { return };
+    fn drop_policy(&self, change: &Change) -> Option<PolicyChange> {
+        let Change::Remove(gone, now) = change else { return None };
         let dropped = match gone {
             Gone::Key(account, id) => self.store.remove_policy(Kind::Key, account, id.as_str(), now.0),
             Gone::Secret(account, name) => self.store.remove_policy(Kind::Secret, account, name.as_str(), now.0),
-            Gone::Alias(..) => Ok(()),
+            Gone::Alias(..) => return None,
         };
-        if let Err(error) = dropped {
-            tracing::error!(%error, "the policy of something that was deleted cannot be removed, and stays in force");
+        match dropped {
+            Ok(change) => (change.old.is_some()).then_some(change),
+            Err(error) => {
+                tracing::error!(%error, "the policy of something that was deleted cannot be removed, and stays in force");
+                None
+            }
         }
     }
 

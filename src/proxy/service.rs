@@ -16,12 +16,12 @@ use uuid::Uuid;
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
 use super::turns::Turns;
 use crate::authn::ReplayMemory;
-use crate::authz::{Judgement, Permit, Trail, authorize};
+use crate::authz::{Judgement, Permit, Trail, Version, authorize};
 use crate::kms::{Answer, ErrorCode, Format, KmsError, Origin, RawRequest};
 use crate::listen::{Allowance, Connection, Peer};
 use crate::local_kms::{LocalKms, Work};
 use crate::settings::{Limits, Settings};
-use crate::store::Store;
+use crate::store::{PolicyChange, Store};
 use crate::telemetry::{Record, Telemetry};
 
 /// How long a connection may be idle. Clients keep connections for reuse and take it badly when one is closed under them.
@@ -36,6 +36,8 @@ pub struct Api {
     drain: Arc<Drain>,
     replays: Option<Mutex<ReplayMemory>>,
     turns: Turns,
+    /// Whether answers say which set of policies judged them.
+    version_header: bool,
 }
 
 /// Whether the service is ending, and how many requests it still has to answer.
@@ -90,6 +92,7 @@ struct Outcome {
     code: Option<&'static str>,
     decision: Duration,
     upstream: Option<Duration>,
+    changes: Vec<PolicyChange>,
 }
 
 impl Api {
@@ -104,7 +107,8 @@ impl Api {
         let nonces = settings.signatures.nonces;
         let replays = (nonces > 0).then(|| Mutex::new(ReplayMemory::new(nonces, now())));
         let limits = settings.limits.clone();
-        Self { store, kms, telemetry, limits, drain, replays, turns: Turns::leaving_a_core() }
+        let version_header = settings.policies.version_header;
+        Self { store, kms, telemetry, limits, drain, replays, turns: Turns::leaving_a_core(), version_header }
     }
 
     /// Answers one request after the other, until the client or the service ends.
@@ -184,19 +188,21 @@ impl Api {
         let (snapshot, now, begin) = (self.store.current(), now(), Instant::now());
         let Judgement { trail, verdict, .. } = self.once(authorize(&snapshot, raw, now), now);
         let decision = begin.elapsed();
+        let mut changes = Vec::new();
         let (result, upstream) = match verdict {
             Ok(permit) => {
                 let begin = Instant::now();
                 let operation = permit.request().call.name().to_owned();
                 let format = permit.request().format;
-                let result = self.execute(permit, now).await;
+                let (result, changed) = self.execute(permit, now).await;
+                changes = changed;
                 (result.map(|members| Answer::success(format, &operation, &request_id, members)), Some(begin.elapsed()))
             }
             Err(rejection) => (Err(rejection.error()), None),
         };
         let code = result.as_ref().err().map(|error| error.code.as_str());
         let answer = result.unwrap_or_else(|error| Answer::error(Format::requested(raw), host, &request_id, &error));
-        (request_id, Outcome { trail, answer, code, decision, upstream })
+        (request_id, Outcome { trail, answer, code, decision, upstream, changes })
     }
 
     /// Lets a request through once, if requests are remembered.
@@ -215,31 +221,31 @@ impl Api {
 
     /// Has a permitted request executed; what blocks, on a thread that may. Whatever is computed for long leaves a core
     /// to the others.
-    async fn execute(
-        &self,
-        permit: Permit,
-        now: Timestamp,
-    ) -> Result<serde_json::Map<String, serde_json::Value>, KmsError> {
+    async fn execute(&self, permit: Permit, now: Timestamp) -> (Result<Members, KmsError>, Vec<PolicyChange>) {
         let _turn = match self.kms.work(&permit, now) {
-            Work::Quick => return self.kms.execute(&permit, now),
+            Work::Quick => return execute(&self.kms, &permit, now),
             Work::Waits => None,
-            Work::Computes => Some(self.turns.take().await?),
+            Work::Computes => match self.turns.take().await {
+                Ok(turn) => Some(turn),
+                Err(error) => return (Err(error), Vec::new()),
+            },
         };
         let kms = self.kms.clone();
-        tokio::task::spawn_blocking(move || kms.execute(&permit, now))
+        tokio::task::spawn_blocking(move || execute(&kms, &permit, now))
             .await
-            .unwrap_or_else(|_| Err(ErrorCode::InternalFailure.into()))
+            .unwrap_or_else(|_| (Err(ErrorCode::InternalFailure.into()), Vec::new()))
     }
 
     fn unreceived(&self, format: Format, host: &str, unreceived: &Unreceived) -> (String, Outcome) {
         let request_id = new_request_id();
         let answer = Answer::error(format, host, &request_id, &unreceived.error);
         let outcome = Outcome {
-            trail: Trail::unreadable(self.store.current().generation, unreceived.reason),
+            trail: Trail::unreadable(self.store.current().version.clone(), unreceived.reason),
             answer,
             code: Some(unreceived.error.code.as_str()),
             decision: Duration::ZERO,
             upstream: None,
+            changes: Vec::new(),
         };
         (request_id, outcome)
     }
@@ -264,15 +270,34 @@ impl Api {
             code: outcome.code,
             decision: outcome.decision,
             upstream: outcome.upstream,
+            changes: &outcome.changes,
         });
-        send(&mut session, &request_id, outcome.answer).await.ok()?;
+        let version = self.version_header.then_some(&outcome.trail.version);
+        send(&mut session, &request_id, version, outcome.answer).await.ok()?;
         let finished = session.finish().await.ok()??;
         Some(finished.into_parts().0).filter(|_| reusable)
     }
 }
 
-async fn send(session: &mut ServerSession, request_id: &str, answer: Answer) -> pingora::Result<()> {
-    let mut head = ResponseHeader::build(answer.status, Some(4))?;
+/// The members of an answer.
+type Members = serde_json::Map<String, serde_json::Value>;
+
+/// Executes what is permitted; also the policies that this changed.
+fn execute(kms: &LocalKms, permit: &Permit, now: Timestamp) -> (Result<Members, KmsError>, Vec<PolicyChange>) {
+    let mut changes = Vec::new();
+    (kms.execute(permit, now, &mut changes), changes)
+}
+
+async fn send(
+    session: &mut ServerSession,
+    request_id: &str,
+    version: Option<&Version>,
+    answer: Answer,
+) -> pingora::Result<()> {
+    let mut head = ResponseHeader::build(answer.status, Some(5))?;
+    if let Some(version) = version {
+        head.insert_header("x-keyward-policies", format!("{} {}", version.generation, version.hash))?;
+    }
     head.insert_header("Content-Type", answer.content_type)?;
     head.insert_header("Content-Length", answer.body.len())?;
     head.insert_header("x-acs-request-id", request_id)?;

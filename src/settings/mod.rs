@@ -4,6 +4,7 @@
 //! `config/keyward.toml`. Paths are relative to the folder of the settings file.
 
 mod listen;
+mod policies;
 mod text;
 
 use std::net::IpAddr;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use listen::{Credentials, CredentialsDoor, Listen, Socket, Tls};
-pub use text::{open_text, read_text, unreadable};
+pub use policies::{OnInvalid, Policies};
+pub use text::{open_text, read_bounded, read_text, unreadable};
 
 use crate::authn::IdentityRules;
 use crate::kms::{Algorithm, is_account_id, is_region_id};
@@ -55,19 +57,8 @@ pub struct Kms {
     pub data: PathBuf,
     /// What the embedded KMS holds on its first start.
     pub seed: Option<PathBuf>,
-}
-
-/// `[policies]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policies {
-    /// The folder with `keys/`, `secrets/`, `ram/` and `accounts/`.
-    pub directory: PathBuf,
-    /// The directory of callers.
-    pub identities: PathBuf,
-    /// How long files must be quiet before they are read again.
-    pub debounce: Duration,
-    /// How often everything is looked at without an event.
-    pub rescan: Duration,
+    /// How many foreign accounts the policies of one KMS instance may name.
+    pub foreign_accounts: usize,
 }
 
 /// `[signatures]`
@@ -172,7 +163,7 @@ impl Settings {
             let listen = listen::listen(&root.section("listen"), tls, folder);
             let credentials = listen::credentials(root, folder);
             let kms = kms(&root.section("kms"), folder);
-            let policies = policies(&root.section("policies"), folder);
+            let policies = policies::read(&root.section("policies"), folder);
             let signatures = signatures(&root.section("signatures"));
             let network = network(&root.section("network"));
             let authorization = authorization(&root.section("authorization"));
@@ -198,18 +189,10 @@ fn kms(section: &Section<'_>, folder: &Path) -> Option<Kms> {
     section.require("data", "the folder where the embedded KMS keeps keys and secrets");
     let data = section.string("data").map(|data| folder.join(data));
     let seed = section.string("seed").map(|seed| folder.join(seed));
+    let foreign_accounts = section.integer("foreign_accounts", 0..100_001).unwrap_or(100);
     section.finish();
-    Some(Kms { region: region?, account: account?, data: data?, seed })
-}
-
-fn policies(section: &Section<'_>, folder: &Path) -> Option<Policies> {
-    section.require("directory", "the folder with keys/, secrets/ and ram/");
-    section.require("identities", "the file that says who may call");
-    let (directory, identities) = (section.string("directory"), section.string("identities"));
-    let debounce = Duration::from_millis(section.integer("debounce_ms", 1..60_001).unwrap_or(100));
-    let rescan = Duration::from_secs(section.integer("rescan_seconds", 1..86_401).unwrap_or(10));
-    section.finish();
-    Some(Policies { directory: folder.join(directory?), identities: folder.join(identities?), debounce, rescan })
+    let foreign_accounts = usize::try_from(foreign_accounts).ok()?;
+    Some(Kms { region: region?, account: account?, data: data?, seed, foreign_accounts })
 }
 
 /// A memory that does not hold the requests of one second refuses the rest of them.

@@ -13,10 +13,18 @@ const TEXT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A message for people: it is no regular file, too large, not UTF-8, or cannot be read.
 pub fn read_text(path: &Path) -> Result<String, String> {
     let (file, _) = open_text(path)?;
+    read_bounded(file, TEXT_BYTES_MAX)
+}
+
+/// The text in an open file of at most `most` bytes.
+///
+/// # Errors
+/// A message for people: it is too large, not UTF-8, or cannot be read.
+pub fn read_bounded(file: impl Read, most: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
-    file.take(TEXT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > TEXT_BYTES_MAX {
-        return Err(format!("is larger than {TEXT_BYTES_MAX} bytes"));
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("is larger than {most} bytes"));
     }
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 (at byte {})", error.utf8_error().valid_up_to()))
 }

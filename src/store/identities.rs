@@ -4,12 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::files::Stamp;
-use super::load::is_unsettled;
+use super::folder::Stamp;
 use super::private::is_readable_by_all;
 use crate::authn::{Attachment, Directory, Member, SecretSource};
 use crate::settings::read_text;
@@ -18,12 +16,14 @@ use crate::source::{Position, Problem, shown};
 /// What is wrong with an attachment, if anything.
 pub type Missing<'a> = dyn Fn(&Member, &Attachment) -> Option<String> + 'a;
 
-/// The identities file as it was taken last.
+/// The identities file as it was taken last. Cheap to copy.
+#[derive(Clone)]
 pub struct Identities {
-    path: PathBuf,
+    path: Arc<Path>,
     directory: Arc<Directory>,
+    text: Arc<SecretString>,
     taken: Option<Taken>,
-    readable_secrets: Vec<PathBuf>,
+    readable_secrets: Arc<[PathBuf]>,
 }
 
 /// What became of a look at the file.
@@ -32,13 +32,14 @@ pub enum Taking {
     Same,
     /// Another directory is in force.
     Changed,
-    /// Somebody may still be writing it.
+    /// It changed while it was read.
     Unsettled,
     /// It cannot be used; the last good one stays in force.
     Unusable(Vec<Problem>),
 }
 
 /// From what the directory in force was made.
+#[derive(Clone)]
 struct Taken {
     /// Of the file; `None` if it takes secrets from elsewhere, which may change while the file does not.
     stamp: Option<Stamp>,
@@ -59,7 +60,29 @@ struct Reading {
 impl Identities {
     /// A file that was not read yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), directory: Arc::default(), taken: None, readable_secrets: Vec::new() }
+        Self {
+            path: path.into(),
+            directory: Arc::default(),
+            text: Arc::new("".into()),
+            taken: None,
+            readable_secrets: Arc::default(),
+        }
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text that the directory in force was read from; empty if nothing is in force.
+    pub fn text(&self) -> &Arc<SecretString> {
+        &self.text
+    }
+
+    /// The stamp of the file as it is, if it is not the one that was taken.
+    pub fn new_stamp(&self) -> Option<Stamp> {
+        let stamp = Stamp::read(&self.path).ok();
+        stamp.filter(|_| self.taken.as_ref().is_none_or(|taken| taken.stamp != stamp))
     }
 
     /// The directory in force.
@@ -72,23 +95,32 @@ impl Identities {
         &self.readable_secrets
     }
 
-    /// Takes the file if it changed and nothing is wrong with it.
-    pub fn take(&mut self, settled: Option<Timestamp>, missing: &Missing<'_>) -> Taking {
+    /// Takes the file if it changed and nothing is wrong with it. `anew` reads it also if nothing seems to have changed.
+    pub fn take(&mut self, anew: bool, missing: &Missing<'_>) -> Taking {
         let stamp = Stamp::read(&self.path).ok();
-        if stamp.is_some() && self.taken.as_ref().is_some_and(|taken| taken.stamp == stamp) {
+        if !anew && stamp.is_some() && self.taken.as_ref().is_some_and(|taken| taken.stamp == stamp) {
             return Taking::Same;
         }
-        if stamp.is_some_and(|stamp| is_unsettled(stamp, settled)) {
-            return Taking::Unsettled;
-        }
         match read(&self.path).and_then(|reading| complete(reading, missing)) {
-            Err(problems) => {
-                let name = shown(&self.path);
-                Taking::Unusable(problems.into_iter().map(|problem| problem.in_file(&name)).collect())
-            }
+            Err(problems) => Taking::Unusable(self.located(problems)),
             Ok(_) if stamp.is_some() && Stamp::read(&self.path).ok() != stamp => Taking::Unsettled,
             Ok(reading) => self.put_in_force(reading, stamp),
         }
+    }
+
+    /// Takes a text that was good before, in the place of a file that was not read yet.
+    ///
+    /// # Errors
+    /// Every problem of the text: secrets that it takes from elsewhere may be gone.
+    pub fn take_copy(&mut self, text: String, missing: &Missing<'_>) -> Result<(), Vec<Problem>> {
+        let reading = read_from(text, &self.path).and_then(|reading| complete(reading, missing));
+        self.put_in_force(reading.map_err(|problems| self.located(problems))?, None);
+        Ok(())
+    }
+
+    fn located(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let name = shown(&self.path);
+        problems.into_iter().map(|problem| problem.in_file(&name)).collect()
     }
 
     fn put_in_force(&mut self, reading: Reading, stamp: Option<Stamp>) -> Taking {
@@ -99,7 +131,8 @@ impl Identities {
             return Taking::Same;
         }
         self.directory = Arc::new(reading.directory);
-        self.readable_secrets = reading.readable_secrets;
+        self.text = Arc::new(reading.text.into());
+        self.readable_secrets = reading.readable_secrets.into();
         Taking::Changed
     }
 }
@@ -115,6 +148,10 @@ pub fn read_directory(path: &Path) -> Result<Directory, Vec<Problem>> {
 
 fn read(path: &Path) -> Result<Reading, Vec<Problem>> {
     let text = read_text(path).map_err(|message| vec![Problem::of_file("", message)])?;
+    read_from(text, path)
+}
+
+fn read_from(text: String, path: &Path) -> Result<Reading, Vec<Problem>> {
     let hash = RefCell::new(Sha256::new());
     let add = |part: &str| {
         // With its length before it, so that parts cannot run into each other.

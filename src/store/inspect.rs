@@ -2,11 +2,11 @@
 //!
 //! Reads with the one loader, so what it says of a file is what a start would say. It puts nothing in force.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::identities::read_directory;
-use super::load::Loader;
+use super::load::{Loader, Scope};
 use crate::authn::{Directory, Member};
 use crate::authz::vocabulary;
 use crate::policy::{Finding, Identity, Kind, Policy, PrincipalPattern, Subject, Whom, lint};
@@ -17,11 +17,14 @@ use crate::source::{Problem, shown};
 pub struct Inspection {
     /// What cannot be used, sorted by file and place.
     pub problems: Vec<Problem>,
-    /// The policies that can be used, sorted by file.
-    pub policies: Vec<Inspected>,
+    /// How many policies can be used.
+    pub policies: usize,
     /// Who there is; nobody if the identities cannot be read.
     pub directory: Arc<Directory>,
-    readable_secrets: Vec<PathBuf>,
+    /// What is legal and most likely not meant, sorted by file and place.
+    pub findings: Vec<Finding>,
+    /// The hash of what can be used, as a running Keyward tells it of what is in force.
+    pub hash: String,
 }
 
 /// The rule of files with secrets that everybody on the machine may read.
@@ -35,10 +38,12 @@ pub const READABLE_SECRET: (&str, &str, &str) = (
 pub struct Inspected {
     /// Its file, as people know it.
     pub file: String,
+    /// Its path in the policy folder.
+    pub path: Arc<str>,
     /// The account that it belongs to.
-    pub owner: String,
+    pub owner: Arc<str>,
     /// What it is for: the id of a key, the name of a secret, or its own name as a RAM policy.
-    pub name: String,
+    pub name: Arc<str>,
     /// The policy.
     pub policy: Arc<Policy>,
 }
@@ -46,31 +51,24 @@ pub struct Inspected {
 /// Looks at everything that the settings name.
 pub fn inspect(settings: &Settings) -> Inspection {
     let mut loader = Loader::new(&settings.policies, &settings.kms.account);
-    let problems = loader.scan(None).problems;
-    let mut directory = loader.directory();
+    let files = loader.look(&Scope::Everything, None).files;
+    let mut directory = files.identities().directory();
+    let mut findings = files.findings();
     if directory.account_count() == 0 {
         // A directory that attaches an unusable policy is not taken; who is in it can be said all the same.
         directory = read_directory(&settings.policies.identities).map_or(directory, Arc::new);
+        let of_policies = self::findings(&files.policies(), &directory).into_iter().flat_map(|(_, findings)| findings);
+        findings = of_policies.collect();
+        findings.sort();
     }
-    let readable_secrets = loader.readable_secrets().to_vec();
-    Inspection { problems, policies: loader.policies(), directory, readable_secrets }
+    let (problems, hash) = (files.problems(), files.hash());
+    Inspection { problems, policies: files.policies().len(), directory, findings, hash }
 }
 
-impl Inspection {
-    /// What is legal and most likely not meant, sorted by file and place.
-    pub fn findings(&self) -> Vec<Finding> {
-        findings_in(&self.policies, &self.directory, &self.readable_secrets)
-    }
-}
-
-/// What is legal and most likely not meant in what is in force, sorted by file and place.
-pub fn findings(loader: &Loader) -> Vec<Finding> {
-    findings_in(&loader.policies(), &loader.directory(), loader.readable_secrets())
-}
-
-fn findings_in(policies: &[Inspected], directory: &Directory, readable_secrets: &[PathBuf]) -> Vec<Finding> {
+/// What is legal and most likely not meant in policies, by their paths.
+pub fn findings(policies: &[Inspected], directory: &Directory) -> Vec<(Arc<str>, Vec<Finding>)> {
     let knows = |entry: &PrincipalPattern| knows(directory, entry);
-    let of_policy = |inspected: &Inspected| -> Vec<Finding> {
+    let of_policy = |inspected: &Inspected| {
         let subject = Subject {
             policy: &inspected.policy,
             owner: &inspected.owner,
@@ -79,20 +77,16 @@ fn findings_in(policies: &[Inspected], directory: &Directory, readable_secrets: 
             is_attached: is_attached(directory, inspected),
         };
         let in_file = |finding: Finding| Finding { problem: finding.problem.in_file(&inspected.file), ..finding };
-        lint(&subject).into_iter().map(in_file).collect()
+        let findings: Vec<Finding> = lint(&subject).into_iter().map(in_file).collect();
+        (!findings.is_empty()).then(|| (inspected.path.clone(), findings))
     };
-    let (code, ..) = READABLE_SECRET;
-    let readable = |path: &PathBuf| Finding {
-        problem: Problem::of_file(
-            shown(path),
-            "holds secrets, and everybody on this machine may read it; chmod o-r it",
-        ),
-        code,
-    };
-    let mut findings: Vec<Finding> =
-        policies.iter().flat_map(of_policy).chain(readable_secrets.iter().map(readable)).collect();
-    findings.sort();
-    findings
+    policies.iter().filter_map(of_policy).collect()
+}
+
+/// What is said of a file with secrets that everybody on the machine may read.
+pub fn readable_secret(path: &Path) -> Finding {
+    let message = "holds secrets, and everybody on this machine may read it; chmod o-r it";
+    Finding { problem: Problem::of_file(shown(path), message), code: READABLE_SECRET.0 }
 }
 
 /// Whether the directory has somebody that an entry names; `None` if it does not know that account.
@@ -110,7 +104,8 @@ fn knows(directory: &Directory, entry: &PrincipalPattern) -> Option<bool> {
 /// Whether somebody has a RAM policy. Of other policies that is no question, and without a directory no answer.
 fn is_attached(directory: &Directory, inspected: &Inspected) -> bool {
     let has = |member: &Member| {
-        *member.principal.account == *inspected.owner && member.attachments.iter().any(|it| it.policy == inspected.name)
+        *member.principal.account == *inspected.owner
+            && member.attachments.iter().any(|it| it.policy == *inspected.name)
     };
     inspected.policy.kind != Kind::Ram || directory.account_count() == 0 || directory.members().iter().any(has)
 }

@@ -1,352 +1,350 @@
-//! What was read from the files, and what of it is in force.
+//! From files to the set in force.
 //!
-//! Each file keeps its last good version. A scan reads only files whose stamp changed, parses only texts that changed,
-//! and says whether the set that is in force is another one than before.
+//! A look drafts the next set aside: it reads the files that changed, keeps the last good version of those that cannot be
+//! used, and says whether all of them are settled. Whoever looked decides whether the draft is taken; until then, what was
+//! in force is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::Status;
-use super::files::{self, FOLDERS, Found, Listing, Stamp, file_name};
+use super::events::folder_of;
+use super::folder::{Folder, Found, Listing};
 use super::identities::{Identities, Taking};
-use super::inspect::Inspected;
-use crate::authn::{Attachment, Directory, Member};
-use crate::authz::{PolicyTable, parse_policy, system_policy};
-use crate::policy::{Kind, Policy};
-use crate::settings::{self, read_text};
+use super::last_good::LastGood;
+use super::layout::{FOLDERS, FileKey, Layout, Place};
+use super::read::{Reading, look_at_named, read_all};
+use super::set::{Entry, Files, Touched};
+use super::settle::{Pace, Settling};
+use super::write::sweep;
+use crate::authn::{Attachment, Member};
+use crate::policy::Kind;
+use crate::settings;
 use crate::source::{Problem, shown};
 
-/// A file that claims to be from later than this was given its date by somebody.
-const FUTURE: SignedDuration = SignedDuration::from_mins(5);
+/// How often a look begins anew because the folder was replaced under it.
+const ATTEMPTS: usize = 5;
 
-/// What a policy file is for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FileKey {
-    kind: Kind,
-    account: String,
-    name: String,
+/// What a look is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything; files that did not change are not read.
+    Everything,
+    /// Everything, and every file is read again.
+    Anew,
+    /// These files of the policy folder only, and the identities if so said. Where links lead to files, nobody knows which
+    /// ones an event is about, and everything is looked at.
+    Only {
+        /// Paths in the policy folder.
+        paths: HashSet<PathBuf>,
+        /// Whether the identities are looked at, too.
+        identities: bool,
+    },
 }
 
-impl FileKey {
-    /// The policy of this kind with this name (a key's id, a secret's or a RAM policy's name) in this account.
-    pub fn new(kind: Kind, account: &str, name: &str) -> Self {
-        Self { kind, account: account.to_owned(), name: name.to_owned() }
-    }
-
-    /// Where it belongs below `root`, the folder of `own_account`.
-    pub fn path(&self, root: &Path, own_account: &str) -> PathBuf {
-        let folder = FOLDERS.iter().find(|(kind, _)| *kind == self.kind).map_or("", |(_, folder)| folder);
-        let account =
-            if self.account == own_account { root.to_owned() } else { root.join("accounts").join(&self.account) };
-        account.join(folder).join(file_name(&self.name))
-    }
-}
-
-/// What a scan found.
-#[derive(Default)]
-pub struct Changes {
-    /// Whether another set is in force than before.
-    pub changed: bool,
-    /// Whether a file is still being written, so that it is worth looking again soon.
+/// What a look came to.
+pub struct Look {
+    /// The next set.
+    pub files: Files,
+    /// What is another one in it.
+    pub touched: Touched,
+    /// Whether a file is still being written, so that it is worth looking again soon. Then nothing of the draft counts.
     pub unsettled: bool,
-    /// What cannot be used.
-    pub problems: Vec<Problem>,
+    /// Whether everything was looked at.
+    pub is_complete: bool,
 }
 
-/// A policy file: its last good version, and what is wrong with the present one.
-#[derive(Clone)]
-struct Entry {
-    path: PathBuf,
-    stamp: Option<Stamp>,
-    policy: Option<Arc<Policy>>,
-    problems: Vec<Problem>,
-    /// Whether it was set here, and no file says so: it lasts until the file at its path is another one.
-    only_here: bool,
-}
-
-/// Everything that was read.
+/// Everything that was read, and how it is read.
 pub struct Loader {
     root: PathBuf,
-    account: String,
-    entries: HashMap<FileKey, Entry>,
-    identities: Identities,
-    /// What is wrong with the identities file as it was read last.
-    identities_problems: Vec<Problem>,
+    tolerant: bool,
+    files: Files,
+    settling: Settling,
+    has_links: bool,
 }
 
 impl Loader {
     /// Nothing read yet.
     pub fn new(settings: &settings::Policies, account: &str) -> Self {
+        let identities = Identities::new(&settings.identities);
+        let layout = Layout { account: account.into() };
         Self {
             root: settings.directory.clone(),
-            account: account.to_owned(),
-            entries: HashMap::new(),
-            identities: Identities::new(&settings.identities),
-            identities_problems: Vec::new(),
+            tolerant: settings.others_may_write,
+            files: Files::new(&settings.directory, layout, settings.on_invalid, identities),
+            settling: Settling::default(),
+            has_links: false,
         }
     }
 
-    /// Looks at all files and takes what can be used. A file that changed after `settled` is left for the next time:
-    /// somebody may still be writing it.
-    pub fn scan(&mut self, settled: Option<Timestamp>) -> Changes {
-        let mut changes = Changes::default();
-        let listing = match files::list(&self.root, &self.account) {
-            Ok(listing) => Some(listing),
+    /// What was taken.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Whether the policy folder is there.
+    pub fn is_there(&self) -> bool {
+        self.root.is_dir()
+    }
+
+    /// Puts another set in the place of what was taken.
+    pub fn take(&mut self, files: Files) {
+        self.files = files;
+    }
+
+    /// Begins with what a copy says was in force. Returns whether it said something.
+    pub fn restore(&mut self, copy: &mut LastGood) -> bool {
+        copy.restore(&mut self.files).unwrap_or_else(|why| {
+            tracing::warn!(why, "the copy of the last good policies cannot be used, and is not");
+            false
+        })
+    }
+
+    /// Removes what was left in the policy folder by a process that died while it wrote.
+    pub fn sweep(&self) {
+        let of_layout = FOLDERS.iter().map(|(_, folder)| self.root.join(folder));
+        let of_files = self.files.entries().map(|(path, _)| folder_of(&self.files.on_disk(path)));
+        let folders: HashSet<PathBuf> = of_layout.chain(of_files).collect();
+        folders.iter().for_each(|folder| sweep(folder));
+    }
+
+    /// Looks at files and drafts the next set. Without a pace, nothing is waited for.
+    pub fn look(&mut self, scope: &Scope, pace: Option<Pace>) -> Look {
+        for _ in 0..ATTEMPTS {
+            if let Some(mut look) = self.look_once(scope, pace) {
+                if !look.unsettled {
+                    self.settling.done();
+                    look.files.finish(&look.touched);
+                }
+                return look;
+            }
+        }
+        Look { unsettled: true, ..self.nothing() }
+    }
+
+    fn nothing(&self) -> Look {
+        Look { files: self.files.clone(), touched: Touched::default(), unsettled: false, is_complete: false }
+    }
+
+    /// `None` if the folder was replaced meanwhile.
+    fn look_once(&mut self, scope: &Scope, pace: Option<Pace>) -> Option<Look> {
+        let mut look = self.nothing();
+        let folder = match Folder::open(&self.root, self.tolerant) {
+            Ok(folder) => folder,
             Err(error) => {
-                changes.problems.push(Problem::of_file(shown(&self.root), format!("cannot be read: {error}")));
-                None
+                let problem = Problem::of_file(shown(&self.root), format!("cannot be read: {error}"));
+                look.files.set_folder_problems(vec![problem]);
+                // Whose attachments are missing, is not known without the folder.
+                self.look_at_identities(&mut look, false, scope == &Scope::Anew, pace);
+                return Some(look);
             }
         };
-        for file in listing.iter().flat_map(|listing| &listing.found) {
-            self.take(file, settled, &mut changes);
-        }
-        // Identities before anything is let go: a policy that was removed together with its last attachment is gone.
-        self.take_identities(listing.is_some(), settled, &mut changes);
-        if let Some(listing) = listing {
-            self.let_go_of_the_missing(&listing, &mut changes);
-            changes.problems.extend(listing.problems);
-        }
-        changes.problems.extend(self.entries.values().flat_map(|entry| entry.problems.iter().cloned()));
-        changes.problems.sort();
-        changes.problems.dedup();
-        changes
-    }
-
-    /// Takes one file that was just written. Returns whether it is in force as it stands.
-    pub fn take_written(&mut self, key: &FileKey, text: &str) -> bool {
-        let path = key.path(&self.root, &self.account);
-        let stamp = Stamp::read(&path).map_err(|error| error.to_string());
-        self.take(&Found { key: key.clone(), path, stamp }, None, &mut Changes::default());
-        let policy = self.entries.get(key).and_then(|entry| entry.policy.as_ref());
-        policy.is_some_and(|policy| *policy.text == *text)
-    }
-
-    /// Sets a policy in memory, whatever the file at its place says.
-    ///
-    /// # Errors
-    /// The document has mistakes.
-    pub fn set(&mut self, key: &FileKey, text: &str) -> Result<(), Vec<Problem>> {
-        let name = name_of(&self.root, &key.path(&self.root, &self.account));
-        let policy = parse_policy(key.kind, &name, text)?;
-        self.keep_here(key, Some(Arc::new(policy)));
-        Ok(())
-    }
-
-    /// Removes a policy in memory, whatever the file at its place says. Returns whether there was one.
-    pub fn unset(&mut self, key: &FileKey) -> bool {
-        let was_there = self.entries.get(key).is_some_and(|entry| entry.policy.is_some());
-        if was_there {
-            self.keep_here(key, None);
-        }
-        was_there
-    }
-
-    fn keep_here(&mut self, key: &FileKey, policy: Option<Arc<Policy>>) {
-        let path = key.path(&self.root, &self.account);
-        let stamp = Stamp::read(&path).ok();
-        self.entries.insert(key.clone(), Entry { path, stamp, policy, problems: Vec::new(), only_here: true });
-    }
-
-    /// Takes a file if it is new or changed. What is there and cannot be used keeps its last good version.
-    fn take(&mut self, file: &Found, settled: Option<Timestamp>, changes: &mut Changes) {
-        let before = self.entries.get(&file.key);
-        let stamp = file.stamp.as_ref().ok().copied();
-        if before.is_some_and(|entry| stamp.is_some() && entry.stamp == stamp && entry.path == file.path) {
-            return;
-        }
-        if stamp.is_some_and(|stamp| is_unsettled(stamp, settled)) {
-            changes.unsettled = true;
-            return;
-        }
-        let kept = before.and_then(|entry| entry.policy.clone());
-        let (policy, problems) = match read_policy(&self.root, file, kept.as_deref()) {
-            Ok(Some(policy)) => {
-                changes.changed = true;
-                (Some(Arc::new(policy)), Vec::new())
-            }
-            Ok(None) => (kept, Vec::new()),
-            Err(problems) => (kept, problems),
+        let only = match scope {
+            Scope::Only { paths, identities } if !self.has_links => self.named(paths).map(|named| (named, *identities)),
+            _ => None,
         };
-        if stamp.is_some() && Stamp::read(&file.path).ok() != stamp {
-            // It was written while it was read. What was read is whole enough to parse; the rest follows.
-            changes.unsettled = true;
+        let (listing, missing) = match &only {
+            Some((named, _)) => look_at_named(&folder, &self.files, named),
+            None => self.listed(&folder),
+        };
+        let anew = scope == &Scope::Anew;
+        look.is_complete = only.is_none();
+        let changed = self.changed(listing.found.iter(), anew, pace, &mut look);
+        let readings = read_all(&folder, &self.files, changed);
+        if !folder.is_the_same() {
+            return None;
         }
-        let path = file.path.clone();
-        self.entries.insert(file.key.clone(), Entry { path, stamp, policy, problems, only_here: false });
+        for reading in readings {
+            look.put(reading);
+        }
+        if only.as_ref().is_none_or(|(_, identities)| *identities) {
+            self.look_at_identities(&mut look, true, anew, pace);
+        }
+        self.let_go_of(&missing, &listing, pace, &mut look);
+        if look.is_complete {
+            self.has_links = listing.has_links;
+            self.blame_folders(&missing, &listing, pace, &mut look);
+        }
+        // What goes on for too long is left out, and said; the rest is taken without it.
+        if look.unsettled && self.settling.is_out_of_patience(pace) {
+            look.unsettled = false;
+        }
+        Some(look)
+    }
+
+    /// The policy files that these paths name; `None` if one of them may stand for many.
+    fn named(&self, paths: &HashSet<PathBuf>) -> Option<Vec<(FileKey, Arc<str>)>> {
+        let mut named = Vec::new();
+        for path in paths {
+            match self.files.layout().place(path) {
+                Place::Policy(key) => named.push((key.clone(), self.files.layout().path(&key).into())),
+                Place::Ignored => {}
+                Place::Folder | Place::Wrong(_) => return None,
+            }
+        }
+        Some(named)
+    }
+
+    fn listed(&self, folder: &Folder) -> (Listing, Vec<Arc<str>>) {
+        let listing = folder.list(self.files.layout());
+        let there: HashSet<&str> = listing.found.iter().map(|file| &*file.path).collect();
+        let missing = self.files.entries().filter(|(path, entry)| !entry.only_here && !there.contains(&***path));
+        let missing = missing.map(|(path, _)| path.clone()).collect();
+        (listing, missing)
+    }
+
+    /// Those that are not what was taken, as far as they are settled.
+    fn changed<'f>(
+        &mut self,
+        found: impl Iterator<Item = &'f Found>,
+        anew: bool,
+        pace: Option<Pace>,
+        look: &mut Look,
+    ) -> Vec<Found> {
+        let mut changed = Vec::new();
+        for file in found {
+            let entry = self.files.entry(&file.path);
+            let stamp = file.stamp.as_ref().ok().copied();
+            let is_known = stamp.is_some() && entry.is_some_and(|entry| entry.stamp == stamp);
+            if is_known && (!anew || entry.is_some_and(|entry| entry.only_here)) {
+                continue;
+            }
+            let is_settled =
+                stamp.is_none_or(|stamp| self.settling.is_settled(&file.path, Some(stamp), stamp.latest(), pace));
+            if is_settled {
+                changed.push(file.clone());
+            } else {
+                look.wait_for(file);
+            }
+        }
+        changed
     }
 
     /// Lets go of the entries whose files are not there any more. Only a folder that was read to the end says so: what
     /// lies in any other one stays, and is reported, because a folder that vanishes must not take its Denys along.
-    fn let_go_of_the_missing(&mut self, listing: &Listing, changes: &mut Changes) {
-        let there: HashSet<&FileKey> = listing.found.iter().map(|file| &file.key).collect();
-        let is_missing = |(key, entry): &(&FileKey, &Entry)| !entry.only_here && !there.contains(key);
-        let missing: Vec<FileKey> = self.entries.iter().filter(is_missing).map(|(key, _)| key.clone()).collect();
-        for key in missing {
-            let Some(folder) = self.entries.get(&key).and_then(|entry| entry.path.parent()) else { continue };
-            if listing.complete.contains(folder) {
-                changes.changed |= self.let_go(&key);
+    fn let_go_of(&mut self, missing: &[Arc<str>], listing: &Listing, pace: Option<Pace>, look: &mut Look) {
+        for path in missing {
+            let Some(changed) = path.rsplit_once('/').and_then(|(folder, _)| listing.complete.get(folder)) else {
                 continue;
+            };
+            if self.settling.is_settled(path, None, *changed, pace) {
+                look.let_go(path);
+            } else {
+                look.unsettled = true;
             }
-            let folder = shown(folder);
+        }
+    }
+
+    /// Says what is wrong with names and folders, once it is clear that it stays so.
+    fn blame_folders(&mut self, missing: &[Arc<str>], listing: &Listing, pace: Option<Pace>, look: &mut Look) {
+        let mut problems = Vec::new();
+        for (path, message) in &listing.problems {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let changed = listing.complete.get(folder).copied().unwrap_or_default();
+            if self.settling.is_settled(&path.as_str().into(), None, changed, pace) {
+                problems.push(Problem::of_file(self.files.shown(path), message));
+            } else {
+                look.unsettled = true;
+            }
+        }
+        let folders: HashSet<&str> = missing.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+        for folder in folders.into_iter().filter(|folder| !listing.complete.contains_key(*folder)) {
             // The folder itself, or one that it lies in, may be reported already.
-            if !listing.problems.iter().any(|problem| Path::new(&folder).starts_with(&problem.file)) {
+            if !listing.problems.iter().any(|(blamed, _)| Path::new(folder).starts_with(blamed)) {
                 let message = "is not there or cannot be read; the policies that were in it stay in force";
-                changes.problems.push(Problem::of_file(folder, message));
+                problems.push(Problem::of_file(self.files.shown(folder), message));
             }
         }
-    }
-
-    /// Lets an entry go whose file was removed. A RAM policy that somebody still has stays: dropping it could drop a Deny
-    /// while its holders keep their other grants.
-    pub fn let_go(&mut self, key: &FileKey) -> bool {
-        let holder = self.holder(key);
-        let Some(entry) = self.entries.get_mut(key) else { return false };
-        match holder {
-            Some(holder) if entry.policy.is_some() => {
-                let message =
-                    format!("was removed, but is still attached to {holder}; its last version stays in force");
-                entry.stamp = None;
-                entry.problems = vec![Problem::of_file(shown(&entry.path), message)];
-                false
-            }
-            _ => self.entries.remove(key).is_some_and(|entry| entry.policy.is_some()),
-        }
-    }
-
-    /// Who has this RAM policy.
-    fn holder(&self, key: &FileKey) -> Option<String> {
-        let has = |member: &&Member| {
-            *member.principal.account == *key.account && member.attachments.iter().any(|it| it.policy == key.name)
-        };
-        let directory = self.identities.directory();
-        let member = directory.members().iter().filter(|_| key.kind == Kind::Ram).find(has)?;
-        Some(member.principal.to_string())
+        problems.sort();
+        look.files.set_folder_problems(problems);
     }
 
     /// Takes the identities if they changed and every RAM policy that they attach is there.
-    fn take_identities(&mut self, policies_are_known: bool, settled: Option<Timestamp>, changes: &mut Changes) {
-        let (root, account, entries) = (&self.root, &self.account, &self.entries);
-        let missing = |member: &Member, attachment: &Attachment| {
-            let key = FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy);
-            let entry = entries.get(&key);
-            if entry.is_some_and(|entry| entry.policy.is_some()) || system_policy(&attachment.policy).is_some() {
-                return None;
-            }
-            let what = if entry.is_some() { "cannot be used" } else { "is not there" };
-            let path = shown(&key.path(root, account));
-            Some(format!("RAM policy `{}` of {} {what}: {path}", attachment.policy, member.principal))
-        };
-        match self.identities.take(settled, &missing) {
+    fn look_at_identities(&mut self, look: &mut Look, policies_are_known: bool, anew: bool, pace: Option<Pace>) {
+        let identities = self.files.identities();
+        let path: Arc<str> = identities.path().to_string_lossy().into();
+        if let Some(stamp) = identities.new_stamp()
+            && !self.settling.is_settled(&path, Some(stamp), stamp.latest(), pace)
+        {
+            look.unsettled = true;
+            return;
+        }
+        let files = look.files.clone();
+        match look.files.identities_mut().take(anew, &|member, attachment| is_missing(&files, member, attachment)) {
             Taking::Changed => {
-                changes.changed = true;
-                self.identities_problems.clear();
+                look.touched.identities = true;
+                look.files.set_identities_problems(Vec::new());
             }
-            Taking::Same => self.identities_problems.clear(),
-            // What was wrong with it is not put right by being written again.
-            Taking::Unsettled => changes.unsettled = true,
-            // Without the policy folder every attachment is missing; that folder is the mistake.
-            Taking::Unusable(_) if !policies_are_known => return,
-            Taking::Unusable(problems) => self.identities_problems = problems,
+            Taking::Same => look.files.set_identities_problems(Vec::new()),
+            Taking::Unsettled => look.unsettled = true,
+            Taking::Unusable(_) if !policies_are_known => {}
+            Taking::Unusable(problems) => look.files.set_identities_problems(problems),
         }
-        changes.problems.extend(self.identities_problems.iter().cloned());
+    }
+}
+
+impl Look {
+    fn wait_for(&mut self, file: &Found) {
+        self.unsettled = true;
+        let message = "is being written all the time; its last good version stays in force";
+        let problem = Problem::of_file(self.files.shown(&file.path), message);
+        let new = || Entry { key: file.key.clone(), stamp: None, policy: None, only_here: false };
+        let entry = self.files.entry(&file.path).cloned().unwrap_or_else(new);
+        self.files.put(&file.path, entry, vec![problem], &mut self.touched);
     }
 
-    /// The directory in force.
-    pub fn directory(&self) -> Arc<Directory> {
-        self.identities.directory()
+    /// What is there and cannot be used keeps its last good version.
+    fn put(&mut self, reading: Reading) {
+        let Reading { found, stamp, read } = reading;
+        let before = self.files.entry(&found.path);
+        let kept = before.and_then(|entry| entry.policy.clone());
+        let (policy, problems) = match read {
+            Ok(Some(good)) => (Some(good), Vec::new()),
+            Ok(None) => (kept, Vec::new()),
+            Err(problems) => (kept, problems),
+        };
+        // It changed while it was read: what was read may be half of two versions.
+        if stamp.is_none() && found.stamp.is_ok() {
+            self.unsettled = true;
+            return;
+        }
+        let entry = Entry { key: found.key, stamp, policy, only_here: false };
+        self.files.put(&found.path, entry, problems, &mut self.touched);
     }
 
-    /// All policies in force, by what they are attached to.
-    pub fn table(&self) -> PolicyTable {
-        let mut table = PolicyTable::default();
-        for (key, entry) in &self.entries {
-            let by_account = match key.kind {
-                Kind::Key => &mut table.keys,
-                Kind::Secret => &mut table.secrets,
-                Kind::Ram => continue,
-            };
-            if let Some(policy) = &entry.policy {
-                by_account.entry(key.account.clone()).or_default().insert(key.name.clone(), policy.clone());
+    /// Lets a file go that was removed. A RAM policy that somebody still has stays: dropping it could drop a Deny while its
+    /// holders keep their other grants.
+    fn let_go(&mut self, path: &Arc<str>) {
+        let Some(entry) = self.files.entry(path).cloned() else { return };
+        match holder(&self.files, &entry.key) {
+            Some(holder) if entry.policy.is_some() => {
+                let message =
+                    format!("was removed, but is still attached to {holder}; its last version stays in force");
+                let problem = Problem::of_file(self.files.shown(path), message);
+                self.files.put(path, Entry { stamp: None, ..entry }, vec![problem], &mut self.touched);
             }
-        }
-        let policy_of = |member: &Member, attachment: &Attachment| {
-            let key = FileKey::new(Kind::Ram, &member.principal.account, &attachment.policy);
-            let of_file = self.entries.get(&key).and_then(|entry| entry.policy.clone());
-            of_file.or_else(|| system_policy(&attachment.policy))
-        };
-        let directory = self.directory();
-        let policies_of = |member: &Member| member.attachments.iter().filter_map(|it| policy_of(member, it)).collect();
-        table.members = directory.members().iter().map(policies_of).collect();
-        table
-    }
-
-    /// The policies in force, sorted by file.
-    pub fn policies(&self) -> Vec<Inspected> {
-        let inspected = |(key, entry): (&FileKey, &Entry)| {
-            Some(Inspected {
-                file: shown(&entry.path),
-                owner: key.account.clone(),
-                name: key.name.clone(),
-                policy: entry.policy.clone()?,
-            })
-        };
-        let mut policies: Vec<Inspected> = self.entries.iter().filter_map(inspected).collect();
-        policies.sort_by(|a, b| a.file.cmp(&b.file));
-        policies
-    }
-
-    /// Files with secrets that everybody on this machine may read.
-    pub fn readable_secrets(&self) -> &[PathBuf] {
-        self.identities.readable_secrets()
-    }
-
-    /// How much is in force.
-    pub fn counts(&self) -> Status {
-        let in_force = self.entries.iter().filter(|(_, entry)| entry.policy.is_some());
-        let count = |kind: Kind| in_force.clone().filter(|(key, _)| key.kind == kind).count();
-        let directory = self.directory();
-        Status {
-            key_policies: count(Kind::Key),
-            secret_policies: count(Kind::Secret),
-            ram_policies: count(Kind::Ram),
-            callers: directory.caller_count(),
-            accounts: directory.account_count(),
-            ..Status::default()
+            _ => self.files.remove(path, &mut self.touched),
         }
     }
 }
 
-/// Whether a file changed so recently that its writer may not be done.
-pub fn is_unsettled(stamp: Stamp, settled: Option<Timestamp>) -> bool {
-    let (seconds, nanoseconds) = stamp.modified;
-    let modified = Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or(0)).ok();
-    // A time far in the future says nothing about the writer.
-    let is_recent =
-        |modified: Timestamp| settled.is_some_and(|settled| modified > settled && modified < settled + FUTURE);
-    modified.is_some_and(is_recent)
+/// Who has this RAM policy.
+fn holder(files: &Files, key: &FileKey) -> Option<String> {
+    let has = |member: &&Member| {
+        *member.principal.account == *key.account && member.attachments.iter().any(|it| it.policy == *key.name)
+    };
+    let directory = files.identities().directory();
+    let member = directory.members().iter().filter(|_| key.kind == Kind::Ram).find(has)?;
+    Some(member.principal.to_string())
 }
 
-/// What a policy is called: the path of its file below `root`.
-fn name_of(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root).unwrap_or(path).display().to_string()
-}
-
-/// The policy in a file; `None` if its text is the one in force.
-fn read_policy(root: &Path, file: &Found, in_force: Option<&Policy>) -> Result<Option<Policy>, Vec<Problem>> {
-    let whole = |message: &String| vec![Problem::of_file(shown(&file.path), message)];
-    file.stamp.as_ref().map_err(whole)?;
-    if file.key.kind == Kind::Ram && system_policy(&file.key.name).is_some() {
-        let message = "has the name of a system policy, which is built in; give yours another name";
-        return Err(whole(&message.to_owned()));
+/// What is wrong with an attachment, if anything.
+pub fn is_missing(files: &Files, member: &Member, attachment: &Attachment) -> Option<String> {
+    let (account, name) = (&member.principal.account, &attachment.policy);
+    if files.ram_policy(account, name).is_some() {
+        return None;
     }
-    let text = read_text(&file.path).map_err(|message| whole(&message))?;
-    if in_force.is_some_and(|policy| *policy.text == *text) {
-        return Ok(None);
-    }
-    let parsed = parse_policy(file.key.kind, &name_of(root, &file.path), &text);
-    let in_file = |problem: Problem| problem.in_file(&shown(&file.path));
-    parsed.map(Some).map_err(|problems| problems.into_iter().map(in_file).collect())
+    let path = files.layout().path(&FileKey::new(Kind::Ram, account, name));
+    let what = if files.entry(&path).is_some() { "cannot be used" } else { "is not there" };
+    Some(format!("RAM policy `{name}` of {} {what}: {}", member.principal, files.shown(&path)))
 }

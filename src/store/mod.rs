@@ -4,75 +4,67 @@
 //! used changes nothing: its last good version stays in force, and log, metrics and readiness say so. Starting with such
 //! a file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
 
+mod change;
 mod events;
-mod files;
+mod folder;
 mod identities;
 mod inspect;
+mod last_good;
+mod layout;
 mod load;
+mod mounts;
 mod private;
+mod read;
+mod report;
+mod set;
+mod settle;
+mod status;
 mod watch;
 mod write;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 
+pub use change::{PolicyChange, Precondition, SetPolicyError, hash_of};
 pub use events::{Cause, Events, folder_of};
 pub use identities::read_directory;
 pub use inspect::{Inspected, Inspection, READABLE_SECRET, inspect};
+pub use load::Scope;
 pub use private::{is_readable_by_all, read_or_make, read_private, replace_private};
-pub use watch::Watcher;
+pub use status::{Change, Health, Status, Waiting};
+pub use watch::{Reloader, Watcher};
 pub use write::{make_folder, remove, sync_folder};
 
 use crate::authn::SessionKey;
-use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, parse_policy};
-use crate::policy::{Finding, Kind};
-use crate::settings::Settings;
-use crate::source::{Problem, shown};
-use load::{FileKey, Loader};
+use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, Validity, Version};
+use crate::settings::{Policies, Settings};
+use crate::source::Problem;
+use last_good::LastGood;
+use load::{Loader, Look};
+use report::report;
+use set::{Files, Touched};
+use settle::Pace;
+
+/// From how many generations on that requests still hold it is worth an alarm.
+const GENERATIONS_MANY: usize = 16;
 
 /// The snapshot in force, and the files behind it.
 pub struct Store {
     current: ArcSwap<Snapshot>,
     loader: Mutex<Loader>,
     status: ArcSwap<Status>,
-    root: PathBuf,
-    account: String,
-    /// How long a file must be unchanged before it is read.
-    quiet: Duration,
+    settings: Policies,
     /// Whether what is set here stays in memory.
     in_memory: bool,
-}
-
-/// How the files and the snapshot stand to each other.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    /// The generation in force.
-    pub generation: u64,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// Key policies in force.
-    pub key_policies: usize,
-    /// Secret policies in force.
-    pub secret_policies: usize,
-    /// RAM policies in force.
-    pub ram_policies: usize,
-    /// Callers that can prove who they are.
-    pub callers: usize,
-    /// Accounts in the directory.
-    pub accounts: usize,
-    /// What is wrong with the files at present; empty when the snapshot is what the files say.
-    pub problems: Vec<Problem>,
-    /// What is legal in the policies in force and most likely not meant.
-    pub warnings: Vec<Finding>,
-    /// How often changed files were taken.
-    pub reloads_taken: u64,
-    /// How often changed files could not be taken.
-    pub reloads_refused: u64,
+    /// The copy of what is in force, and the generation that it holds.
+    last_good: Option<Mutex<(LastGood, u64)>>,
+    /// Everything that was in force, as long as somebody has it.
+    generations: Mutex<Vec<Weak<PolicyTable>>>,
+    health: Arc<Health>,
 }
 
 /// What a look at the files came to.
@@ -84,56 +76,62 @@ pub struct Reload {
     pub unsettled: bool,
 }
 
-/// Why a policy was not stored. The old one stays in force.
-#[derive(Debug)]
-pub enum SetPolicyError {
-    /// The document is no policy.
-    Invalid(Vec<Problem>),
-    /// It could not be written.
-    Io(io::Error),
-    /// It was written, and then could not be taken: what is on the disk by now is something else.
-    NotTaken,
-}
-
 impl Store {
     /// Loads everything.
     ///
     /// # Errors
-    /// Every problem of every file: at the start there is no last good version to stay with.
+    /// Every problem of every file: at the start there is no last good version to stay with, unless a copy of what was in
+    /// force is kept.
     pub fn open(settings: &Settings, now: Timestamp) -> Result<Self, Vec<Problem>> {
-        let mut loader = Loader::new(&settings.policies, &settings.kms.account);
-        let changes = loader.scan(None);
-        if !changes.problems.is_empty() {
-            return Err(changes.problems);
+        let policies = &settings.policies;
+        let mut loader = Loader::new(policies, &settings.kms.account);
+        let last_good = policies.last_good.as_deref().map(LastGood::open).transpose();
+        let mut last_good = last_good.map_err(|problem| vec![problem])?;
+        let restored = last_good.as_mut().is_some_and(|copy| loader.restore(copy));
+        let look = loader.look(&Scope::Everything, None);
+        let problems = look.files.problems();
+        let has_stand_ins = restored && look.files.never_good().next().is_none();
+        if !problems.is_empty() && !has_stand_ins {
+            return Err(problems);
         }
-        let rules = Rules {
-            region: settings.kms.region.clone(),
-            identity: settings.signatures.rules.clone(),
-            source_vpc: settings.network.source_vpc.clone(),
-            trusted_proxies: settings.network.trusted_proxies.clone(),
-            account_principal: settings.authorization.account_principal,
-            explain_denials: settings.authorization.explain_denials,
-            no_permission_status: settings.authorization.no_permission_status,
-        };
+        loader.take(look.files);
+        let files = loader.files();
+        let version = Version { generation: 1, hash: files.hash().into() };
+        let table = Arc::new(files.table().clone());
         let snapshot = Snapshot {
-            generation: 1,
-            directory: loader.directory(),
+            directory: files.identities().directory(),
             sessions: None,
-            policies: Arc::new(loader.table()),
+            policies: table.clone(),
             index: ResourceIndex::default(),
-            rules: Arc::new(rules),
+            rules: Arc::new(rules(settings)),
+            validity: Validity::default(),
+            version: version.clone(),
         };
-        let status = Status { generation: 1, since: Some(now), warnings: warnings(&loader), ..loader.counts() };
-        report_warnings(&[], &status.warnings);
-        Ok(Self {
+        let mut warnings = files.findings();
+        warnings.extend(mounts::findings(&policies.directory, &policies.identities));
+        let status = Status {
+            generation: 1,
+            hash: version.hash,
+            since: Some(now),
+            looked: Some(now),
+            confirmed: problems.is_empty().then_some(now),
+            problems,
+            warnings,
+            ..files.counts()
+        };
+        report(&Status::default(), &status);
+        let store = Self {
             current: ArcSwap::from_pointee(snapshot),
             status: ArcSwap::from_pointee(status),
             loader: Mutex::new(loader),
-            root: settings.policies.directory.clone(),
-            account: settings.kms.account.clone(),
-            quiet: settings.policies.debounce,
+            settings: policies.clone(),
             in_memory: false,
-        })
+            last_good: last_good.map(|copy| Mutex::new((copy, 0))),
+            generations: Mutex::new(vec![Arc::downgrade(&table)]),
+            health: Arc::default(),
+        };
+        store.revalidate(&store.lock());
+        Ok(store)
     }
 
     /// The snapshot in force. Take it once per request and keep it to the end.
@@ -146,47 +144,161 @@ impl Store {
         self.status.load_full()
     }
 
-    /// Looks at all files and takes what changed and is settled.
-    pub fn reload(&self, now: Timestamp) -> Reload {
+    /// Where everything is, and how it is taken.
+    pub fn settings(&self) -> &Policies {
+        &self.settings
+    }
+
+    /// How many generations there are at the moment: the one in force, and those that requests are still judged by.
+    pub fn generations_alive(&self) -> usize {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.iter().filter(|generation| generation.strong_count() > 0).count()
+    }
+
+    /// How watching goes.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Looks at files, and takes what changed once it is settled: quiet for this long. Where changes need approval, it is
+    /// taken only if `approved` is its hash.
+    pub fn reload(&self, scope: &Scope, quiet: Duration, approved: Option<&str>, now: Timestamp) -> Reload {
         let mut loader = self.lock();
-        let changes = loader.scan(now.checked_sub(self.quiet).ok());
-        let before = self.status();
-        let is_new = |problem: &Problem| !before.problems.contains(problem);
-        let mut status = Status {
-            generation: before.generation,
-            since: before.since,
-            reloads_taken: before.reloads_taken,
-            reloads_refused: before.reloads_refused + u64::from(changes.problems.iter().any(is_new)),
-            problems: changes.problems,
-            warnings: before.warnings.clone(),
-            ..loader.counts()
-        };
-        if changes.changed {
-            self.put_in_force(&loader, &mut status, now);
+        let look = loader.look(scope, Some(Pace { now, quiet }));
+        if look.unsettled {
+            return Reload { changed: false, unsettled: true };
         }
-        let status = Arc::new(status);
-        self.status.store(status.clone());
-        // In force before anybody is told: telling may fail.
-        report(&before, &status);
-        Reload { changed: changes.changed, unsettled: changes.unsettled }
+        let before = self.status();
+        let mut status = self.seen(&look, &before, now);
+        let changed = look.touched.is_something();
+        let hash = if changed { look.files.hash() } else { before.hash.to_string() };
+        let waits = changed && self.settings.approval && approved != Some(&hash);
+        if waits {
+            // The same set, seen again, is not compared again.
+            let known = before.waiting.clone().filter(|waiting| waiting.hash == hash);
+            status.waiting = Some(known.unwrap_or_else(|| Arc::new(report::waiting(hash, loader.files(), &look))));
+        } else {
+            loader.take(look.files);
+            if changed {
+                self.put_in_force(&loader, hash.into(), &mut status, now);
+            }
+        }
+        self.conclude(&loader, &before, status);
+        Reload { changed: changed && !waits, unsettled: false }
     }
 
-    fn put_in_force(&self, loader: &Loader, status: &mut Status, now: Timestamp) {
-        status.generation += 1;
-        status.since = Some(now);
-        status.reloads_taken += 1;
-        status.warnings = warnings(loader);
-        self.publish(status.generation, loader.table(), loader);
+    /// What a look tells, whether its draft is taken or not.
+    fn seen(&self, look: &Look, before: &Status, now: Timestamp) -> Status {
+        let problems = look.files.problems();
+        let new = problems.iter().find(|problem| !before.problems.contains(problem));
+        let waits = look.touched.is_something() && self.settings.approval;
+        let is_confirmed = look.is_complete && problems.is_empty() && !waits;
+        Status {
+            looked: Some(now),
+            confirmed: if is_confirmed { Some(now) } else { before.confirmed },
+            reloads_refused: before.reloads_refused + u64::from(new.is_some()),
+            last_problem: new.cloned().map(|problem| (now, problem)).or_else(|| before.last_problem.clone()),
+            waiting: None,
+            problems,
+            ..before.clone()
+        }
     }
 
-    fn publish(&self, generation: u64, policies: PolicyTable, loader: &Loader) {
-        let (policies, directory) = (Arc::new(policies), loader.directory());
+    /// Puts what the loader took in force, as a new generation.
+    fn put_in_force(&self, loader: &Loader, hash: Arc<str>, status: &mut Status, now: Timestamp) {
+        let files = loader.files();
+        let (table, directory) = (Arc::new(files.table().clone()), files.identities().directory());
+        let version = Version { generation: status.generation + 1, hash };
         self.current.rcu(|old| Snapshot {
-            generation,
+            version: version.clone(),
             directory: directory.clone(),
-            policies: policies.clone(),
+            policies: table.clone(),
             ..(**old).clone()
         });
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.retain(|generation| generation.strong_count() > 0);
+        generations.push(Arc::downgrade(&table));
+        *status = Status {
+            generation: version.generation,
+            hash: version.hash,
+            since: Some(now),
+            reloads_taken: status.reloads_taken + 1,
+            warnings: files.findings(),
+            confirmed: status.confirmed,
+            looked: status.looked,
+            problems: std::mem::take(&mut status.problems),
+            last_problem: status.last_problem.take(),
+            reloads_refused: status.reloads_refused,
+            waiting: None,
+            ..files.counts()
+        };
+        if generations.len() == GENERATIONS_MANY {
+            tracing::warn!(generations = generations.len(), "requests hold many old sets of policies: they take long");
+        }
+    }
+
+    /// Tells what is new. Whatever came into force is by now: telling may fail.
+    fn conclude(&self, loader: &Loader, before: &Status, status: Status) {
+        let status = Arc::new(status);
+        self.status.store(status.clone());
+        self.revalidate(loader);
+        report(before, &status);
+    }
+
+    /// Has requests judged by what is in force as long as that is right.
+    fn revalidate(&self, loader: &Loader) {
+        let limit = |age: Duration| {
+            let confirmed = self.status().confirmed.unwrap_or(Timestamp::UNIX_EPOCH);
+            confirmed.checked_add(age).map_or(Validity::Unlimited, Validity::Until)
+        };
+        let validity = match self.settings.max_age {
+            _ if loader.files().has_no_identities() => Validity::NoIdentities,
+            Some(age) => limit(age),
+            None => Validity::Unlimited,
+        };
+        if self.current.load().validity != validity {
+            self.current.rcu(|old| Snapshot { validity, ..(**old).clone() });
+        }
+    }
+
+    /// Puts in force what was changed here.
+    fn changed_here(&self, loader: &Loader, touched: &Touched, now: Timestamp) {
+        let before = self.status();
+        // What was wrong with this file is gone with what it was.
+        let mut status = Status { problems: loader.files().problems(), ..Status::clone(&before) };
+        if touched.is_something() {
+            self.put_in_force(loader, loader.files().hash().into(), &mut status, now);
+            status.waiting.clone_from(&before.waiting);
+        }
+        self.conclude(loader, &before, status);
+    }
+
+    /// Removes what a process left in the policy folder that died while it wrote.
+    pub fn sweep(&self) {
+        self.lock().sweep();
+    }
+
+    /// The policy files in force as people know them, sorted, each with the hash of its content.
+    pub fn files_in_force(&self) -> Vec<(String, String)> {
+        let files = self.lock().files().clone();
+        files.good().map(|(path, good)| (files.shown(path), HEXLOWER.encode(&good.hash))).collect()
+    }
+
+    /// Keeps a copy of what is in force, if that is wanted and it is not kept yet. Blocks.
+    pub fn keep_last_good(&self) {
+        let Some(copy) = self.last_good.as_ref().filter(|_| !self.in_memory) else { return };
+        let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
+        let (files, generation): (Files, u64) = {
+            let loader = self.lock();
+            (loader.files().clone(), self.status().generation)
+        };
+        if copy.1 == generation {
+            return;
+        }
+        match copy.0.keep(&files) {
+            Ok(()) => copy.1 = generation,
+            Err(problem) => tracing::error!(%problem, "a restart would have no last good policies to stay with"),
+        }
     }
 
     /// Publishes what names stand for; policies stay as they are.
@@ -199,84 +311,31 @@ impl Store {
         self.current.rcu(|old| Snapshot { sessions: Some(key.clone()), ..(**old).clone() });
     }
 
-    /// The document of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
-    pub fn policy_text(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
-        self.current.load().policies.text_of(kind, account, name)
-    }
-
     /// From now on, policies that are set or removed here are so in memory only: no file is written or removed.
     pub fn keep_in_memory(&mut self) {
         self.in_memory = true;
     }
 
-    /// Stores the policy of a key or secret: on disk, durably, and then in force. Readers see the old or the new file,
-    /// never a part. Blocks.
-    ///
-    /// # Errors
-    /// The document is no policy, or cannot be written, or was replaced at once by somebody else. The old policy stays
-    /// in force.
-    pub fn set_policy(
-        &self,
-        kind: Kind,
-        account: &str,
-        name: &str,
-        text: &str,
-        now: Timestamp,
-    ) -> Result<(), SetPolicyError> {
-        let key = FileKey::new(kind, account, name);
-        let path = key.path(&self.root, &self.account);
-        parse_policy(kind, name, text).map_err(SetPolicyError::Invalid)?;
-        let mut loader = self.lock();
-        if self.in_memory {
-            loader.set(&key, text).map_err(SetPolicyError::Invalid)?;
-        } else {
-            write::replace(&path, text).map_err(SetPolicyError::Io)?;
-            if !loader.take_written(&key, text) {
-                return Err(SetPolicyError::NotTaken);
-            }
-        }
-        self.written(&loader, &path, now);
-        Ok(())
+    fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
-    /// Removes the policy of a key or secret that is gone: from disk, and from force. Blocks.
-    ///
-    /// # Errors
-    /// The file cannot be removed. The policy stays in force.
-    pub fn remove_policy(&self, kind: Kind, account: &str, name: &str, now: Timestamp) -> io::Result<()> {
-        let key = FileKey::new(kind, account, name);
-        let path = key.path(&self.root, &self.account);
-        let mut loader = self.lock();
-        let was_there = if self.in_memory {
-            loader.unset(&key)
-        } else {
-            write::remove(&path)?;
-            loader.let_go(&key)
-        };
-        if was_there {
-            self.written(&loader, &path, now);
-        }
-        Ok(())
-    }
-
-    /// Puts in force what was written to, or removed from, this path.
-    fn written(&self, loader: &Loader, path: &Path, now: Timestamp) {
-        let before = self.status();
-        // What was wrong with this file is gone with what it was.
-        let file = shown(path);
-        let problems = before.problems.iter().filter(|problem| problem.file != file).cloned().collect();
-        let mut status = Status { since: before.since, problems, ..loader.counts() };
-        (status.generation, status.reloads_taken) = (before.generation, before.reloads_taken);
-        status.reloads_refused = before.reloads_refused;
-        self.put_in_force(loader, &mut status, now);
-        let status = Arc::new(status);
-        self.status.store(status.clone());
-        report_warnings(&before.warnings, &status.warnings);
-    }
-
-    /// A panic while the lock was held leaves the loader usable: its entries are replaced one by one, each whole.
+    /// A panic while the lock was held leaves the loader usable: what it took is replaced as a whole.
     fn lock(&self) -> MutexGuard<'_, Loader> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    Rules {
+        region: settings.kms.region.clone(),
+        identity: settings.signatures.rules.clone(),
+        source_vpc: settings.network.source_vpc.clone(),
+        trusted_proxies: settings.network.trusted_proxies.clone(),
+        account_principal: settings.authorization.account_principal,
+        without_policy: settings.policies.without_policy,
+        explain_denials: settings.authorization.explain_denials,
+        no_permission_status: settings.authorization.no_permission_status,
     }
 }
 
@@ -294,38 +353,10 @@ impl Store {
         );
         Self::open(&Settings::parse(&text, folder)?, Timestamp::UNIX_EPOCH)
     }
-}
 
-/// Says what is new: a generation, mistakes, and the end of all mistakes.
-fn report(before: &Status, now: &Status) {
-    for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
-        tracing::error!(%problem, "cannot be used; the last good version stays in force");
-    }
-    report_warnings(&before.warnings, &now.warnings);
-    if now.problems.is_empty() && !before.problems.is_empty() {
-        tracing::info!("all policies and identities can be used again");
-    }
-    if now.generation != before.generation {
-        tracing::info!(generation = now.generation, "policies and identities reloaded");
-    }
-}
-
-fn warnings(loader: &Loader) -> Vec<Finding> {
-    inspect::findings(loader)
-}
-
-/// Says once what is most likely not meant. It is in force all the same.
-fn report_warnings(before: &[Finding], now: &[Finding]) {
-    // A finding that moved with its text is not new.
-    let is_new = |finding: &&Finding| {
-        let same = |old: &Finding| {
-            (old.code, &old.problem.file, &old.problem.message)
-                == (finding.code, &finding.problem.file, &finding.problem.message)
-        };
-        !before.iter().any(same)
-    };
-    for finding in now.iter().filter(is_new) {
-        tracing::warn!(code = finding.code, finding = %finding.problem, "is in force, and most likely not meant");
+    /// Looks at everything, as without an event.
+    pub fn look(&self, now: Timestamp) -> Reload {
+        self.reload(&Scope::Everything, self.settings.debounce, None, now)
     }
 }
 

@@ -7,21 +7,139 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use super::events::folder_of;
+use super::folder::Stamp;
 
-/// Writes `text` to `path`: to a hidden file beside it, to disk, into its place, and the folder to disk.
+/// How the names of hidden files begin and end.
+const PREFIX: &str = ".keyward-";
+const SUFFIX: &str = ".tmp";
+
+/// A step of replacing a file, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A hidden file beside it is made, and on the disk as a whole.
+    Write,
+    /// It takes its place.
+    Install,
+    /// The folder is on the disk.
+    SyncFolder,
+    /// What it replaced is removed.
+    Remove,
+}
+
+/// Why a file was not replaced. What was there is there as it was.
+#[derive(Debug)]
+pub enum NotReplaced {
+    /// Somebody else changed it meanwhile.
+    Conflict,
+    /// It could not be written.
+    Io(io::Error),
+}
+
+impl From<io::Error> for NotReplaced {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Writes `text` to `path` if the file there says `expected` (with `None`: if none is there): to a hidden file beside it,
+/// to the disk, into its place, and the folder to the disk. The two files change places in one step and what came out is
+/// looked at, so nothing that somebody saved meanwhile is lost. `step` is told each step before it is done, and may fail it.
 ///
 /// # Errors
-/// The file that was there is unchanged.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// The file that was there is there.
+pub fn replace(
+    path: &Path,
+    text: &str,
+    expected: Option<&str>,
+    step: &dyn Fn(Step) -> io::Result<()>,
+) -> Result<Stamp, NotReplaced> {
     let folder = &folder_of(path);
     make_folder(folder, 0o777)?;
     let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
+    step(Step::Write)?;
     let file = unfinished(folder, text, mode)?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    step(Step::Install)?;
+    match expected {
+        None => install_new(path, file, folder, step),
+        Some(expected) => install_over(path, file, (expected, folder), step),
+    }
+}
+
+fn install_new(
+    path: &Path,
+    file: NamedTempFile,
+    folder: &Path,
+    step: &dyn Fn(Step) -> io::Result<()>,
+) -> Result<Stamp, NotReplaced> {
+    let installed = file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        io::ErrorKind::AlreadyExists => NotReplaced::Conflict,
+        _ => NotReplaced::Io(error.error),
+    })?;
+    if let Err(error) = step(Step::SyncFolder).and_then(|()| sync_folder(folder)) {
+        fs::remove_file(path)?;
+        return Err(error.into());
+    }
+    Ok(Stamp::of_file(&installed)?)
+}
+
+fn install_over(
+    path: &Path,
+    file: NamedTempFile,
+    (expected, folder): (&str, &Path),
+    step: &dyn Fn(Step) -> io::Result<()>,
+) -> Result<Stamp, NotReplaced> {
+    match exchange(file.path(), path) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Err(NotReplaced::Conflict),
+        // A file system that cannot: what is saved between these two lines is lost.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            if !says(path, expected) {
+                return Err(NotReplaced::Conflict);
+            }
+            let installed = file.persist(path).map_err(|error| error.error)?;
+            sync_folder(folder)?;
+            return Ok(Stamp::of_file(&installed)?);
+        }
+        Err(error) => return Err(NotReplaced::Io(error.into())),
+    }
+    // What came out is now at the hidden file's place.
+    let kept = match says(file.path(), expected) {
+        true => step(Step::SyncFolder).and_then(|()| sync_folder(folder)).map_err(NotReplaced::Io),
+        false => Err(NotReplaced::Conflict),
+    };
+    if let Err(why) = kept {
+        exchange(file.path(), path).map_err(|error| NotReplaced::Io(error.into()))?;
+        return Err(why);
+    }
+    let stamp = Stamp::of_file(file.as_file())?;
+    // Whatever becomes of what came out: the new file is in its place.
+    let _ = step(Step::Remove).and_then(|()| file.close());
+    Ok(stamp)
+}
+
+fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
+}
+
+fn says(path: &Path, expected: &str) -> bool {
+    fs::read(path).is_ok_and(|text| text == expected.as_bytes())
+}
+
+/// Removes hidden files that a process left in a folder when it died. One that is still being written is locked.
+pub fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+        let is_dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if is_ours && is_dead() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// A hidden file in the folder, with this text on the disk. It has this mode from when it is whole; before, it is its
@@ -30,7 +148,8 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// It cannot be written.
 pub fn unfinished(folder: &Path, text: &str, mode: u32) -> io::Result<NamedTempFile> {
-    let mut file = tempfile::Builder::new().prefix(".keyward-").suffix(".tmp").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)?;
+    file.as_file().lock()?;
     file.write_all(text.as_bytes())?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
@@ -45,7 +164,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes a file, if it is there; when this returns, it does not come back.
+/// Removes a file, if it is there, whatever it says; when this returns, it does not come back.
 ///
 /// # Errors
 /// It stays.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::Record;
 use crate::kms::Origin;
 use crate::settings::AuditTarget;
+use crate::store::PolicyChange;
 
 /// How many lines may wait to be written.
 const QUEUE: usize = 8192;
@@ -58,6 +59,9 @@ struct Line<'a> {
     reason: Option<&'a str>,
     statements: &'a [String],
     generation: u64,
+    policy_hash: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    policy_changes: &'a [PolicyChange],
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
@@ -89,7 +93,9 @@ impl<'a> Line<'a> {
             decision: trail.outcome.as_str(),
             reason: trail.reason,
             statements: &trail.statements,
-            generation: trail.generation,
+            generation: trail.version.generation,
+            policy_hash: &trail.version.hash,
+            policy_changes: record.changes,
             status: record.status,
             code: record.code,
             decision_us: record.decision.as_micros(),
@@ -189,12 +195,12 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authz::{Outcome, Trail};
+    use crate::authz::{Outcome, Trail, Version};
 
     #[test]
     fn a_line_says_who_did_what_and_why() {
         let trail = Trail {
-            generation: 3,
+            version: Version { generation: 3, hash: "ab12".into() },
             operation: Some("Decrypt".into()),
             caller: Some("acs:ram::1:user/bob\n".into()),
             access_key_id: Some("K".into()),
@@ -214,13 +220,14 @@ mod tests {
             code: Some("Forbidden.NoPermission"),
             decision: std::time::Duration::from_micros(12),
             upstream: None,
+            changes: &[],
         };
         let line = serde_json::to_string(&Line::new(&record)).unwrap();
         let expected = concat!(
             r#"{"time":"2026-01-02T03:04:05.678Z","request_id":"R","peer":"127.0.0.1","caller":"acs:ram::1:user/bob\n","#,
             r#""access_key_id":"K","proof":"signature_v3","operation":"Decrypt","#,
             r#""permissions":[{"action":"kms:Decrypt","resource":"acs:kms:cn-hangzhou:1:key/k"}],"#,
-            r#""decision":"deny","reason":"explicit_deny","statements":["ram/A.json statement 1"],"generation":3,"#,
+            r#""decision":"deny","reason":"explicit_deny","statements":["ram/A.json statement 1"],"generation":3,"policy_hash":"ab12","#,
             r#""status":403,"code":"Forbidden.NoPermission","decision_us":12}"#
         );
         assert_eq!(line, expected);

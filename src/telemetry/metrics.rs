@@ -13,6 +13,13 @@
 //! | `keyward_policies` | kind | policies in force |
 //! | `keyward_callers` | | callers that can prove who they are |
 //! | `keyward_policy_generation` | | which set is in force |
+//! | `keyward_policy_info` | hash | the hash of that set; always 1 |
+//! | `keyward_policy_confirmed_seconds` | | when the files were found last to say what is in force: seconds since 1970 |
+//! | `keyward_policy_generations` | | sets that requests are judged by: the one in force, and older ones |
+//! | `keyward_policy_waiting` | | 1 if a changed set waits for approval |
+//! | `keyward_watch_events` | | 1 if changes of files are told by the system, 0 if only looked for |
+//! | `keyward_watch_errors_total` | | failures to watch files |
+//! | `keyward_watch_rearmed_total` | | how often watching files began anew |
 //! | `keyward_invalid_files` | | files whose present version cannot be used |
 //! | `keyward_reloads_total` | result | changed sets taken, or not |
 //! | `keyward_audit_dropped_total` | | audit lines lost |
@@ -33,9 +40,10 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::policies::PolicyMetrics;
 use super::{Record, TlsReport};
 use crate::authn::ReplayMemory;
-use crate::store::Status;
+use crate::store::{Health, Status};
 
 /// All metrics of a running Keyward.
 pub struct Metrics {
@@ -44,11 +52,7 @@ pub struct Metrics {
     rejections: IntCounterVec,
     decision: Histogram,
     upstream: Histogram,
-    policies: IntGaugeVec,
-    callers: IntGauge,
-    generation: IntGauge,
-    invalid_files: IntGauge,
-    reloads: IntCounterVec,
+    policies: PolicyMetrics,
     tls_expires: IntGauge,
     tls_reloads: IntCounterVec,
     ignored_headers: IntCounterVec,
@@ -107,11 +111,7 @@ impl Metrics {
             rejections: counter("keyward_rejections_total", "Requests not allowed, by reason.", &["reason"])?,
             decision: histogram("keyward_decision_seconds", "Time to read, identify and decide one request.")?,
             upstream: histogram("keyward_upstream_seconds", "Time that KMS took for one permitted request.")?,
-            policies: gauges("keyward_policies", "Policies in force, by kind.", &["kind"])?,
-            callers: gauge("keyward_callers", "Callers that can prove who they are.")?,
-            generation: gauge("keyward_policy_generation", "Counts the sets of policies that were in force.")?,
-            invalid_files: gauge("keyward_invalid_files", "Files whose present version cannot be used.")?,
-            reloads: counter("keyward_reloads_total", "Changed sets of files, taken or refused.", &["result"])?,
+            policies: PolicyMetrics::new(&registry)?,
             tls_expires: gauge(
                 "keyward_tls_certificate_expires_seconds",
                 "When the TLS certificate expires, in seconds since 1970; 0 without TLS.",
@@ -172,20 +172,10 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads, with the store's state as it is now.
-    pub fn render(&self, status: &Status, tls: Option<&TlsReport>) -> Vec<u8> {
-        for (kind, count) in
-            [("key", status.key_policies), ("secret", status.secret_policies), ("ram", status.ram_policies)]
-        {
-            self.policies.with_label_values(&[kind]).set(as_gauge(count as u64));
-        }
-        self.callers.set(as_gauge(status.callers as u64));
-        self.generation.set(as_gauge(status.generation));
-        let mut invalid: Vec<&str> = status.problems.iter().map(|problem| problem.file.as_str()).collect();
-        invalid.dedup();
-        self.invalid_files.set(as_gauge(invalid.len() as u64));
+    pub fn render(&self, policies: (&Status, &Health, usize), tls: Option<&TlsReport>) -> Vec<u8> {
+        let (status, health, generations) = policies;
         let raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
-        raise(&self.reloads.with_label_values(&["taken"]), status.reloads_taken);
-        raise(&self.reloads.with_label_values(&["refused"]), status.reloads_refused);
+        self.policies.update(status, health, generations);
         if let Some(tls) = tls {
             self.tls_expires.set(tls.expires.map_or(0, |expires| expires.as_second()));
             raise(&self.tls_reloads.with_label_values(&["taken"]), tls.reloads_taken);
@@ -198,17 +188,17 @@ impl Metrics {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+pub(super) fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
 
 /// Raises a counter to what was counted elsewhere.
-fn raise(counter: &IntCounter, to: u64) {
+pub(super) fn raise(counter: &IntCounter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }
 
-fn as_gauge(number: u64) -> i64 {
+pub(super) fn as_gauge(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -231,9 +221,10 @@ mod tests {
                 code: None,
                 decision: std::time::Duration::ZERO,
                 upstream: None,
+                changes: &[],
             });
         }
-        let text = String::from_utf8(metrics.render(&Status::default(), None)).unwrap();
+        let text = String::from_utf8(metrics.render((&Status::default(), &Health::default(), 1), None)).unwrap();
         let expected = r#"keyward_requests_total{decision="reject",operation="other",status="403"} 3"#;
         assert!(text.contains(expected), "{text}");
         assert!(text.contains(r#"keyward_rejections_total{reason="implicit_deny"} 3"#));

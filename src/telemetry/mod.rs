@@ -6,6 +6,7 @@
 mod audit;
 mod logs;
 mod metrics;
+mod policies;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use metrics::Metrics;
 use crate::authz::Trail;
 use crate::kms::Origin;
 use crate::source::Problem;
+use crate::store::PolicyChange;
 
 /// What became of one request.
 pub struct Record<'a> {
@@ -36,6 +38,8 @@ pub struct Record<'a> {
     pub decision: Duration,
     /// How long KMS took, if it was asked.
     pub upstream: Option<Duration>,
+    /// The policies that it changed.
+    pub changes: &'a [PolicyChange],
 }
 
 /// How TLS stands.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use keyward::authn::{Directory, IdentityRules, Proof, rpc_signature};
-use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, authorize};
+use keyward::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, Validity, Version, authorize};
 use keyward::kms::{Algorithm, KmsRequest, Params, Scheme, percent_encode};
 use serde_json::Value;
 
@@ -344,7 +344,8 @@ fn the_trail_of_a_request_names_resources_and_shows_no_other_value() {
     const NAME_RESOURCES: &[&str] = &["KeyId", "AliasName", "SecretName", "DestinationKeyId", "SourceKeyId"];
     for recording in Recording::expecting(Expected::Caller) {
         let snapshot = Snapshot {
-            generation: 1,
+            version: Version { generation: 1, hash: "test".into() },
+            validity: Validity::default(),
             directory: Arc::new(recording.credentials.directory()),
             sessions: None,
             policies: Arc::new(PolicyTable::default()),

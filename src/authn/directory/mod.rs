@@ -4,6 +4,7 @@
 //! (`identities.toml`). Where a secret is kept elsewhere, the directory says where and is handed the secret; it never
 //! reads a file or the environment itself.
 
+mod outline;
 mod read;
 
 use std::collections::HashMap;

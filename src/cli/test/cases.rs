@@ -228,7 +228,8 @@ mod tests {
     fn problems(text: &str) -> Vec<String> {
         let identities = "[accounts.1.users.alice]";
         let snapshot = Snapshot {
-            generation: 1,
+            version: crate::authz::Version { generation: 1, hash: "test".into() },
+            validity: crate::authz::Validity::default(),
             directory: std::sync::Arc::new(
                 crate::authn::Directory::parse(identities, &|_| Err(String::new())).ok().unwrap(),
             ),

@@ -35,7 +35,7 @@ fn next(arguments: &Test, settings: &Settings, events: &Events, before: &Round) 
         match cause {
             Cause::Stop => return None,
             Cause::Rescan if round == *before => {}
-            Cause::Rescan | Cause::Change => return Some(round),
+            _ => return Some(round),
         }
     }
 }
@@ -45,7 +45,6 @@ fn watch(arguments: &Test, settings: &Settings) -> Events {
     let mut folders: Vec<PathBuf> =
         [&policies.identities, &arguments.settings.config].map(|file| folder_of(file)).into();
     folders.extend(arguments.directory.clone());
-    let alone = folders.iter().map(|folder| (folder.as_path(), RecursiveMode::NonRecursive));
-    let whole = (policies.directory.as_path(), RecursiveMode::Recursive);
-    Events::of(&alone.chain([whole]).collect::<Vec<_>>())
+    let alone = folders.into_iter().map(|folder| (folder, RecursiveMode::NonRecursive));
+    Events::of(alone.chain([(policies.directory.clone(), RecursiveMode::Recursive)]).collect())
 }

@@ -36,7 +36,7 @@ fn point(
 ) -> Result<Members, KmsError> {
     execution.refuse_alias()?;
     let (alias, key, account) = (execution.alias(0)?, execution.key(1)?, execution.account());
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         draft.state().key(key)?.fit_for(purpose)?;
         if key.account != account {
             return Err(ErrorCode::KeyNotFound.into());
@@ -52,7 +52,7 @@ fn point(
 /// `DeleteAlias`. The key stays.
 pub fn delete_alias(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let (alias, account) = (execution.alias(0)?, execution.account());
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let pointed_to = draft.state().account(account).aliases.get(alias).cloned();
         // The key that was judged: an alias that points elsewhere by now may need a permission that nobody asked about.
         let judged = if execution.has_target(1) { Some(&execution.key(1)?.name) } else { None };

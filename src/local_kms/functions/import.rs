@@ -66,7 +66,7 @@ pub fn import_key_material(execution: &Execution<'_>) -> Result<Members, KmsErro
     let name = execution.key(0)?;
     let wrapped = bytes(params, "EncryptedKeyMaterial", WRAPPED_BYTES_MAX)?;
     let expires = expires(params, execution.now)?;
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let state = draft.state();
         let key = external(state.key(name)?)?.fit_for(Purpose::Schedule)?;
         let blob = CiphertextBlob::decode(params.require("ImportToken")?);
@@ -88,7 +88,7 @@ pub fn import_key_material(execution: &Execution<'_>) -> Result<Members, KmsErro
 /// `DeleteKeyMaterial`: the key waits for the same material again.
 pub fn delete_key_material(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let name = execution.key(0)?;
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let key = external(draft.state().key(name)?)?.without_material();
         draft.put_key(name, key);
         Ok(Members::new())

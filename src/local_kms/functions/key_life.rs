@@ -20,7 +20,7 @@ pub fn change_key(
 ) -> Result<Members, KmsError> {
     execution.refuse_alias()?;
     let name = execution.key(0)?;
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let key = change(draft.state().key(name)?.fit_for(purpose)?)?;
         draft.put_key(name, key);
         Ok(Members::new())

@@ -20,7 +20,7 @@ pub fn create_key_version(execution: &Execution<'_>) -> Result<Members, KmsError
     // Before anybody has to wait for this change: a new RSA key takes its time.
     let spec = growing(execution.kms.state().key(name)?)?.spec;
     let version = KeyVersion::generate(spec, &execution.kms.ids, execution.now)?;
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let key = growing(draft.state().key(name)?)?.with_version(version, execution.now);
         let answer = members([("KeyVersion", entry(name, &key.primary))]);
         draft.put_key(name, key);

@@ -12,7 +12,7 @@ use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, NEW_KEY_ROTA
 use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::state::{Account, Record};
 use super::key_versions;
-use super::policies::store_policy;
+use super::policies::{PolicyOf, store_policy};
 use super::{Members, address, list, members, present};
 
 /// The longest description of a key, in characters.
@@ -30,14 +30,16 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let key = Arc::new(new_key(execution)?);
     let policy = parameters::policy(params, Kind::Key, key.instance.is_some())?;
     let id = free_id(execution, key.instance.is_some())?;
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         if draft.state().account(account).keys.contains_key(&id) {
             return Err(internal_failure("the id of a new key is taken"));
         }
         draft.put(Record::Key(account.to_owned(), id.clone(), key.clone()));
         // Last, and before the key exists: a key must never be without the policy that it was ordered with. If the key
         // fails now, a policy is left for an id that nobody has and nobody will have.
-        policy.map_or(Ok(()), |policy| store_policy(execution, Kind::Key, account, id.as_str(), policy))
+        let Some((text, instance)) = policy.zip(key.instance.clone()) else { return Ok(()) };
+        let of = PolicyOf { kind: Kind::Key, account, name: id.as_str(), instance };
+        store_policy(execution, draft.state(), &of, text)
     })?;
     let metadata = metadata(address(execution, account), &id, &key, Some(""));
     Ok(members([("KeyMetadata", metadata.into())]))

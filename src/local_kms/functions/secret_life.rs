@@ -28,7 +28,7 @@ fn change_secret(
     change: impl FnOnce(&Secret) -> Result<Secret, KmsError>,
 ) -> Result<(), KmsError> {
     let name = execution.secret(0)?;
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let secret = draft.state().secret(name)?;
         let secret = change(if waiting { secret } else { secret.usable()? })?;
         draft.put_secret(name, secret);
@@ -150,7 +150,7 @@ pub fn delete_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let name = execution.secret(0)?;
     let days = u32::try_from(days.unwrap_or(*WINDOW_DAYS.end())).unwrap_or(u32::MAX);
     let deletion = execution.now.plus(if at_once { 0 } else { days.saturating_mul(DAY_SECONDS) });
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let secret = draft.state().secret(name)?;
         if at_once {
             draft.remove(Gone::Secret(name.account.clone(), name.name.clone()), execution.now);

@@ -73,7 +73,7 @@ impl<'a> Judged<'a> {
 pub fn put_secret_value(execution: &Execution<'_>) -> Result<Members, KmsError> {
     let value = SecretValue::read(execution.params())?;
     let stages = stages(execution.params())?;
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let judged = Judged::find(execution, draft.state())?;
         if let Some(version) = judged.secret.version(value.version_id) {
             let same = version.data_type == value.data_type && *judged.data(draft.state(), version)? == value.data;

@@ -14,7 +14,7 @@ use super::super::secret::{self, CURRENT, RESERVED_NAME_PREFIX, Secret, TYPE};
 use super::super::secret_value::SecretValue;
 use super::super::state::{Record, State};
 use super::keys::page_members;
-use super::policies::store_policy;
+use super::policies::{PolicyOf, store_policy};
 use super::secret_life::no_rotation;
 use super::{Members, address, list, present, tag_list};
 
@@ -36,10 +36,11 @@ pub fn create_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
         // A secret that is said to rotate and does not would be worse than a refusal.
         return Err(no_rotation());
     }
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         let key = encryption_key(execution, draft.state())?;
         let secret = new_secret(execution, draft.state(), &name, key)?;
         let policy = parameters::policy(params, Kind::Secret, secret.instance.is_some())?;
+        let instance = secret.instance.clone();
         if let Some(existing) = draft.state().account(account).secrets.get(&name) {
             existing.usable()?;
             return Err(ErrorCode::ResourceExist.into());
@@ -48,7 +49,10 @@ pub fn create_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
         draft.put(Record::Secret(account.to_owned(), name.clone(), Arc::new(secret)));
         // Last, and before the secret exists: a secret must never be without the policy that it was ordered with. If
         // the secret fails now, the policy waits for the caller's next attempt.
-        policy.map_or(Ok(()), |policy| store_policy(execution, Kind::Secret, account, name.as_str(), policy))?;
+        if let Some((text, instance)) = policy.zip(instance) {
+            let of = PolicyOf { kind: Kind::Secret, account, name: name.as_str(), instance };
+            store_policy(execution, draft.state(), &of, text)?;
+        }
         Ok(answer)
     })
 }

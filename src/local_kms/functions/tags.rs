@@ -92,7 +92,7 @@ fn change_tags(
     execution: &Execution<'_>,
     change: impl Fn(&mut Vec<Tag>) -> Result<(), KmsError>,
 ) -> Result<Members, KmsError> {
-    execution.kms.write(|draft| {
+    execution.write(|draft| {
         for target in execution.targets() {
             match target {
                 Target::Key(name) => {

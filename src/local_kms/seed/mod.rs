@@ -12,7 +12,7 @@ use crate::kms::{AliasName, KeyId, SecretName};
 use crate::policy::Kind;
 use crate::settings::read_text;
 use crate::source::{Problem, shown};
-use crate::store::{SetPolicyError, Store};
+use crate::store::Store;
 
 use super::cipher::CipherError;
 use super::ids::Ids;
@@ -68,14 +68,8 @@ pub fn put_in_force(store: &Store, owner: &str, policy: &Policy, now: Moment) ->
     if store.policy_text(*kind, owner, name).is_some() {
         return Ok(());
     }
-    store.set_policy(*kind, owner, name, text, now.0).map_err(|error| {
-        let why = match error {
-            SetPolicyError::Io(why) => why.to_string(),
-            SetPolicyError::NotTaken => "it is not in force after it was written".to_owned(),
-            SetPolicyError::Invalid(problems) => problems.iter().map(ToString::to_string).collect(),
-        };
-        OpenError::Policy { name: name.clone(), why }
-    })
+    let set = store.set_policy(*kind, owner, name, text, &|_| true, now.0);
+    set.map(drop).map_err(|error| OpenError::Policy { name: name.clone(), why: error.to_string() })
 }
 
 /// What is wrong with the seed at `path`, whatever there is already.

@@ -84,12 +84,12 @@ impl House {
     }
 
     pub fn call(&self, account: &str, operation: &str, given: Given<'_>) -> Result<Map<String, Value>, KmsError> {
-        self.kms.execute(&self.permit(account, operation, given), at(0))
+        self.kms.execute(&self.permit(account, operation, given), at(0), &mut Vec::new())
     }
 
     /// What Alice is answered so many days later, or told instead.
     pub fn days_later(&self, days: i64, operation: &str, given: Given<'_>) -> Result<Value, String> {
-        let result = self.kms.execute(&self.permit(ALICE, operation, given), at(days * 86_400));
+        let result = self.kms.execute(&self.permit(ALICE, operation, given), at(days * 86_400), &mut Vec::new());
         result.map(Value::from).map_err(|error| format!("{} {}", error.status, error.code.as_str()))
     }
 
@@ -121,7 +121,7 @@ impl House {
         now: Timestamp,
     ) -> Result<Map<String, Value>, KmsError> {
         let permit = judge(&self.store.current(), who, operation, given).map_err(|rejection| rejection.error())?;
-        self.kms.execute(&permit, now)
+        self.kms.execute(&permit, now, &mut Vec::new())
     }
 
     /// The id of a new key of Alice's, in an instance.
@@ -166,6 +166,7 @@ pub fn open(folder: &Path) -> Result<(LocalKms, Arc<Store>), OpenError> {
 /// What the KMS in `folder` is told.
 pub fn settings(folder: &Path) -> Kms {
     Kms {
+        foreign_accounts: 100,
         data: folder.join("data"),
         seed: Some(folder.join("seed.toml")),
         region: REGION.to_owned(),

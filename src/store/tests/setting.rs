@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the files that the store writes")]
 
 use super::*;
+use crate::store::layout::FileKey;
+use crate::store::write::Step;
 
 #[test]
 fn a_policy_that_is_set_is_on_disk_and_in_force() {
@@ -14,11 +16,11 @@ fn a_policy_that_is_set_is_on_disk_and_in_force() {
         (Kind::Key, "2", "key-9", "p/accounts/2/keys/key-9.json"),
     ] {
         let text = key("kms:DescribeKey");
-        let before = store.current().generation;
-        store.set_policy(kind, account, name, &text, now()).unwrap();
+        let before = store.current().version.generation;
+        store.set_policy(kind, account, name, &text, &|_| true, now()).unwrap();
         assert_eq!(fs::read_to_string(house.folder.path().join(file)).unwrap(), text);
         assert_eq!(store.policy_text(kind, account, name).as_deref(), Some(text.as_str()));
-        assert_eq!(store.current().generation, before + 1);
+        assert_eq!(store.current().version.generation, before + 1);
     }
 }
 
@@ -27,12 +29,18 @@ fn a_policy_that_cannot_be_stored_changes_nothing() {
     let house = House::new();
     let store = house.open();
     let before = fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap();
-    assert!(matches!(store.set_policy(Kind::Key, "1", "key-1", "{}", now()), Err(SetPolicyError::Invalid(_))));
+    assert!(matches!(
+        store.set_policy(Kind::Key, "1", "key-1", "{}", &|_| true, now()),
+        Err(SetPolicyError::Invalid(_))
+    ));
     // A file stands where a folder is needed.
     house.write("p/accounts/3/keys", "");
-    assert!(matches!(store.set_policy(Kind::Key, "3", "key-1", &key("kms:*"), now()), Err(SetPolicyError::Io(_))));
+    assert!(matches!(
+        store.set_policy(Kind::Key, "3", "key-1", &key("kms:*"), &|_| true, now()),
+        Err(SetPolicyError::Io(_))
+    ));
     assert_eq!(fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap(), before);
-    assert_eq!(store.current().generation, 1);
+    assert_eq!(store.current().version.generation, 1);
 }
 
 #[test]
@@ -47,7 +55,7 @@ fn a_policy_that_is_removed_is_gone_from_disk_and_from_force() {
     // What was never there changes nothing.
     store.remove_policy(Kind::Secret, "1", "db", now()).unwrap();
     assert_eq!(store.status().generation, before + 1);
-    assert!(!store.reload(now()).changed);
+    assert!(!store.look(now()).changed);
 }
 
 /// A folder in the place of the file cannot be removed, whoever asks.
@@ -68,22 +76,134 @@ fn in_memory_nothing_is_written_and_a_newer_file_wins() {
     store.keep_in_memory();
     let text_of = |store: &Store, kind, name| store.policy_text(kind, "1", name).map(|text| text.to_string());
     let set = key("kms:Decrypt");
-    store.set_policy(Kind::Key, "1", "key-1", &set, now()).unwrap();
-    store.set_policy(Kind::Key, "1", "key-2", &set, now()).unwrap();
-    assert!(matches!(store.set_policy(Kind::Key, "1", "key-2", "{}", now()), Err(SetPolicyError::Invalid(_))));
+    store.set_policy(Kind::Key, "1", "key-1", &set, &|_| true, now()).unwrap();
+    store.set_policy(Kind::Key, "1", "key-2", &set, &|_| true, now()).unwrap();
+    assert!(matches!(
+        store.set_policy(Kind::Key, "1", "key-2", "{}", &|_| true, now()),
+        Err(SetPolicyError::Invalid(_))
+    ));
     for _ in 0..2 {
         assert_eq!(text_of(&store, Kind::Key, "key-1").as_ref(), Some(&set));
         assert_eq!(text_of(&store, Kind::Key, "key-2").as_ref(), Some(&set));
         assert!(!house.folder.path().join("p/keys/key-2.json").exists());
         assert_eq!(fs::read_to_string(house.folder.path().join("p/keys/key-1.json")).unwrap(), key("kms:Encrypt"));
         // Looking at the files again takes none of it back.
-        let reload = store.reload(now());
+        let reload = store.look(now());
         assert!(!reload.changed && store.status().problems.is_empty(), "{:?}", store.status().problems);
     }
     store.remove_policy(Kind::Key, "1", "key-1", now()).unwrap();
-    store.reload(now());
+    store.look(now());
     assert_eq!(text_of(&store, Kind::Key, "key-1"), None);
     house.write("p/keys/key-1.json", &key("kms:DescribeKey"));
-    assert!(store.reload(now()).changed);
+    assert!(store.look(now()).changed);
     assert_eq!(text_of(&store, Kind::Key, "key-1"), Some(key("kms:DescribeKey")));
+}
+
+/// F22: whoever saved first keeps what he saved, a mistake too, and the other one is told.
+#[test]
+fn an_edit_that_is_not_in_force_yet_is_not_overwritten() {
+    type Edit = fn(&House);
+    let edits: [(&str, Edit); 4] = [
+        ("another policy", |house| house.write("p/keys/key-1.json", &key("kms:Decrypt"))),
+        ("a mistake", |house| house.write("p/keys/key-1.json", "{")),
+        ("a removal", |house| house.remove("p/keys/key-1.json")),
+        ("a new file", |house| house.write("p/keys/key-2.json", &key("kms:Decrypt"))),
+    ];
+    for (name, edit) in edits {
+        let house = House::new();
+        let store = house.open();
+        edit(&house);
+        let file = if name == "a new file" { "key-2" } else { "key-1" };
+        let path = house.folder.path().join(format!("p/keys/{file}.json"));
+        let before = fs::read_to_string(&path).ok();
+        let set = |store: &Store| store.set_policy(Kind::Key, "1", file, &key("kms:*"), &|_| true, now());
+        assert!(matches!(set(&store), Err(SetPolicyError::Conflict { .. })), "{name}");
+        assert_eq!(fs::read_to_string(&path).ok(), before, "{name}");
+        assert_eq!(store.current().version.generation, 1, "{name}");
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            usize::from(name != "a removal") + usize::from(name == "a new file")
+        );
+        if name != "a mistake" {
+            store.look(now());
+            set(&store).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), key("kms:*"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn of_two_who_mean_to_replace_one_policy_one_is_told() {
+    let house = House::new();
+    let store = house.open();
+    let read = key("kms:Encrypt");
+    let set = |action: &str| {
+        store.set_policy(Kind::Key, "1", "key-1", &key(action), &|in_force| in_force == Some(&read), now())
+    };
+    let change = set("kms:Decrypt").unwrap();
+    assert_eq!((change.old, change.new), (Some(hash_of(&read)), Some(hash_of(&key("kms:Decrypt")))));
+    assert!(matches!(set("kms:*"), Err(SetPolicyError::Precondition)));
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:Decrypt")));
+}
+
+/// Whatever step fails, and wherever a process dies: the old file or the new one, whole; and nothing else for long.
+#[test]
+fn a_save_that_fails_at_any_step_changes_nothing() {
+    for (name, before) in [("key-1", Some(key("kms:Encrypt"))), ("key-2", None)] {
+        for fails in [Step::Write, Step::Install, Step::SyncFolder] {
+            let house = House::new();
+            let store = house.open();
+            let step = |step| if step == fails { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) };
+            let file = FileKey::new(Kind::Key, "1", name);
+            let result = store.change(&file, Some(&key("kms:*")), &|_| true, now(), &step);
+            assert!(matches!(result, Err(SetPolicyError::Io(_))), "{name} {fails:?}");
+            let path = house.folder.path().join(format!("p/keys/{name}.json"));
+            assert_eq!(fs::read_to_string(path).ok(), before, "{name} {fails:?}");
+            assert_eq!(fs::read_dir(house.folder.path().join("p/keys")).unwrap().count(), 1, "{name} {fails:?}");
+            assert!(!store.look(now()).changed && store.status().problems.is_empty(), "{name} {fails:?}");
+        }
+    }
+}
+
+/// A folder that vanished keeps its policies in force; nothing that is set may make it seem empty.
+#[test]
+fn a_folder_that_vanished_is_not_made_anew() {
+    for gone in ["p/keys", "p"] {
+        let house = House::new();
+        let store = house.open();
+        fs::rename(house.folder.path().join(gone), house.folder.path().join("elsewhere")).unwrap();
+        let set = store.set_policy(Kind::Key, "1", "key-2", &key("kms:*"), &|_| true, now());
+        assert!(matches!(set, Err(SetPolicyError::Conflict { .. })), "{gone}");
+        assert!(!house.folder.path().join(gone).exists());
+        store.look(now());
+        assert_eq!((store.status().key_policies, store.status().problems.len()), (1, 1), "{gone}");
+    }
+}
+
+#[test]
+fn what_a_dead_process_left_is_removed_and_what_is_being_written_is_not() {
+    let house = House::new();
+    let store = house.open();
+    house.write("p/keys/.keyward-dead.tmp", "{");
+    house.write("p/keys/.keyward-alive.tmp", "{");
+    house.write("p/keys/.other.tmp", "{");
+    let alive = fs::File::open(house.folder.path().join("p/keys/.keyward-alive.tmp")).unwrap();
+    alive.lock().unwrap();
+    store.sweep();
+    let mut names: Vec<_> =
+        fs::read_dir(house.folder.path().join("p/keys")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".keyward-alive.tmp", ".other.tmp", "key-1.json"]);
+}
+
+/// A link is somebody's way to deploy: what it leads to is changed there.
+#[test]
+fn a_policy_behind_a_link_is_read_only() {
+    let house = House::new();
+    house.write("p/..v1/key-3.json", &key("kms:*"));
+    std::os::unix::fs::symlink("../..v1/key-3.json", house.folder.path().join("p/keys/key-3.json")).unwrap();
+    let store = house.open();
+    let set = store.set_policy(Kind::Key, "1", "key-3", &key("kms:Encrypt"), &|_| true, now());
+    assert!(matches!(set, Err(SetPolicyError::ReadOnly { .. })));
+    assert!(house.folder.path().join("p/keys/key-3.json").is_symlink());
 }

@@ -1,0 +1,193 @@
+//! `keyward status` and `keyward reload`: what policies a running Keyward has in force, and having it read the files again.
+//!
+//! Both ask the admin port. What the answer says is told in a few lines, or as it came.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::{Exit, SettingsFile, banner};
+use crate::settings::Settings;
+use crate::source::counted;
+
+const LABEL: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const WRONG: Style = AnsiColor::Red.on_default().bold();
+const NOTABLE: Style = AnsiColor::Yellow.on_default();
+
+/// How long an answer may take: a reload reads every file.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The largest answer that is read, in bytes: it may list every policy file.
+const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Arguments of `keyward status`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 what is in force is what the files say; 1 it is not, or nothing is judged by it; \
+    2 could not say."
+)]
+pub struct Status {
+    #[command(flatten)]
+    admin: AdminPort,
+    /// Name every policy file in force, with the SHA-256 of its content
+    #[arg(long)]
+    files: bool,
+}
+
+/// Arguments of `keyward reload`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 what is in force is what the files say; 1 it is not: something cannot be used, or \
+    waits for approval; 2 could not say."
+)]
+pub struct Reload {
+    #[command(flatten)]
+    admin: AdminPort,
+    /// Put in force the changed set with this hash, which `keyward status` told
+    #[arg(long, value_name = "HASH")]
+    approve: Option<String>,
+}
+
+/// Where a running Keyward answers, and how to tell what it says.
+#[derive(clap::Args)]
+struct AdminPort {
+    #[command(flatten)]
+    settings: SettingsFile,
+    /// The admin port, in place of the one that the settings name
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// How to tell
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Tells what is in force.
+pub fn status(arguments: &Status) -> Exit {
+    let path = if arguments.files { "/status?files" } else { "/status" };
+    tell(&arguments.admin, false, path)
+}
+
+/// Has the files read again, and tells what is in force then.
+pub fn reload(arguments: &Reload) -> Exit {
+    let query = arguments.approve.as_ref().map(|hash| format!("?approve={hash}")).unwrap_or_default();
+    tell(&arguments.admin, true, &format!("/-/reload{query}"))
+}
+
+fn tell(admin: &AdminPort, is_post: bool, path: &str) -> Exit {
+    let answer = match ask(admin, is_post, path) {
+        Ok(answer) => answer,
+        Err(error) => {
+            banner::failure(&format!("{error:#}"));
+            return Exit::CouldNotSay;
+        }
+    };
+    let mut out = anstream::stdout().lock();
+    // Who closes the pipe has read enough.
+    let _ = match admin.format {
+        Format::Json => writeln!(out, "{answer:#}"),
+        Format::Text => text(&mut out, &answer),
+    };
+    if is_well(&answer) { Exit::Yes } else { Exit::No }
+}
+
+fn ask(admin: &AdminPort, is_post: bool, path: &str) -> Result<Value> {
+    let address = match &admin.admin {
+        Some(address) => address.clone(),
+        None => match Settings::load(&admin.settings.config) {
+            Ok(settings) => settings.listen.admin.to_string(),
+            Err(problems) => {
+                banner::listed(&problems);
+                bail!("where the admin port is, is not known; name it with --admin HOST:PORT")
+            }
+        },
+    };
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+    let url = format!("http://{address}{path}");
+    let sent = if is_post { agent.post(&url).send_empty() } else { agent.get(&url).call() };
+    let mut response = sent.with_context(|| format!("nobody answers at {address}; is Keyward running?"))?;
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+    let told = serde_json::from_str(&body);
+    told.map_err(|_| anyhow::anyhow!("{address} answers {}: {}", response.status(), body.trim()))
+}
+
+/// Whether what is in force is what the files say, and is judged by.
+fn is_well(answer: &Value) -> bool {
+    let has_problems = answer["problems"].as_array().is_none_or(|problems| !problems.is_empty());
+    answer["ready"] == true && !has_problems && answer["waiting"].is_null()
+}
+
+fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
+    let said = |pointer: &str| match answer.pointer(pointer) {
+        None | Some(Value::Null) => "never".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let mut line = |label: &str, text: String| writeln!(out, "{LABEL}{label:<12}{LABEL:#}{text}");
+    let in_force = if answer["ready"] == true {
+        format!("{GOOD}generation {}{GOOD:#} since {}", said("/generation"), said("/in_force_since"))
+    } else {
+        format!("{WRONG}nothing is judged by it{WRONG:#}: generation {} is stale, or Keyward ends", said("/generation"))
+    };
+    line("in force", in_force)?;
+    line("hash", said("/hash"))?;
+    let counts = ["key", "secret", "ram"].map(|kind| said(&format!("/policies/{kind}")));
+    let [keys, secrets, ram] = counts;
+    line("policies", format!("{keys} for keys, {secrets} for secrets, {ram} RAM policies  in {}", said("/directory")))?;
+    line("callers", format!("{} in {} accounts  in {}", said("/callers"), said("/accounts"), said("/identities")))?;
+    line("confirmed", format!("{}; looked at {}", said("/confirmed"), said("/looked")))?;
+    if !answer["valid_until"].is_null() {
+        line("valid until", said("/valid_until"))?;
+    }
+    let events = if answer.pointer("/watching/events") == Some(&Value::Bool(true)) {
+        "changes are told"
+    } else {
+        "changes are looked for"
+    };
+    let numbers = (said("/watching/changes"), said("/watching/errors"), said("/watching/rearmed"));
+    line("watching", format!("{events}; {} so far, {} errors, begun anew {} times", numbers.0, numbers.1, numbers.2))?;
+    line("reloads", format!("{} taken, {} refused", said("/reloads/taken"), said("/reloads/refused")))?;
+    if !answer["last_problem"].is_null() {
+        line("last error", format!("{} {}", said("/last_problem/time"), said("/last_problem/problem")))?;
+    }
+    lists(out, answer)
+}
+
+/// What is wrong, what is notable, what waits, and which files there are.
+fn lists(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
+    let texts = |name: &str| answer[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for problem in texts("problems") {
+        writeln!(out, "{WRONG}error{WRONG:#}: {problem}")?;
+    }
+    for warning in texts("warnings") {
+        writeln!(out, "{NOTABLE}{warning}{NOTABLE:#}")?;
+    }
+    if let Some(changes) = answer.pointer("/waiting/changes").and_then(Value::as_array) {
+        let hash = answer.pointer("/waiting/hash").and_then(Value::as_str).unwrap_or_default();
+        let count = counted(changes.len(), "changed file waits", "changed files wait");
+        writeln!(out, "\n{NOTABLE}{count} for approval{NOTABLE:#}: keyward reload --approve {hash}\n")?;
+        for change in changes {
+            let text = |name: &str| change[name].as_str().unwrap_or_default();
+            match text("diff") {
+                "" => writeln!(out, "{} is another one; it is not shown, because it holds secrets", text("file"))?,
+                diff => writeln!(out, "{diff}")?,
+            }
+        }
+    }
+    for file in answer["files"].as_array().into_iter().flatten() {
+        let text = |name: &str| file[name].as_str().unwrap_or_default();
+        writeln!(out, "{}  {}", text("sha256"), text("file"))?;
+    }
+    Ok(())
+}

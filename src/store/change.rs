@@ -1,0 +1,188 @@
+//! Changing policies from here: on the disk, durably, and then in force, before anybody is told.
+//!
+//! A change is made to what is in force. Where the file says something else by then, because somebody edited it or another
+//! process wrote it, the change is refused and the file stays: nothing that somebody saved is lost.
+
+use std::sync::Arc;
+use std::{fmt, io};
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Store;
+use super::events::folder_of;
+use super::folder::Stamp;
+use super::layout::FileKey;
+use super::load::Loader;
+use super::read::read_policy;
+use super::set::{Entry, Good, Touched};
+use super::write::{self, NotReplaced, Step};
+use crate::policy::Kind;
+use crate::source::Problem;
+
+/// A change that was made to a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyChange {
+    /// The policy's file, as its name stands in audit lines.
+    pub file: String,
+    /// The hash of the document before; `None` if there was none.
+    pub old: Option<String>,
+    /// The hash of the document since; `None` if there is none.
+    pub new: Option<String>,
+}
+
+/// Why a policy was not changed. The old one stays in force.
+#[derive(Debug)]
+pub enum SetPolicyError {
+    /// The document is no policy.
+    Invalid(Vec<Problem>),
+    /// What is in force is not what the caller wants to replace.
+    Precondition,
+    /// The file is not what is in force: somebody else changed it.
+    Conflict {
+        /// The file.
+        file: String,
+    },
+    /// Nothing can be written there.
+    ReadOnly {
+        /// The file.
+        file: String,
+    },
+    /// It could not be written.
+    Io(io::Error),
+}
+
+impl fmt::Display for SetPolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(problems) => {
+                let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                f.write_str(&told.join("; "))
+            }
+            Self::Precondition => f.write_str("the policy in force is not the one to be replaced"),
+            Self::Conflict { file } => write!(f, "{file} is not what is in force: somebody else changed it"),
+            Self::ReadOnly { file } => write!(f, "{file} cannot be written: it is a link, or its folder is read-only"),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// What must be true of the document in force before it is replaced.
+pub type Precondition<'a> = dyn Fn(Option<&str>) -> bool + 'a;
+
+/// The hash of a document, in hexadecimal digits: what `sha256sum` says of its file.
+pub fn hash_of(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text))
+}
+
+impl Store {
+    /// The document of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
+    pub fn policy_text(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
+        self.current().policies.text_of(kind, account, name)
+    }
+
+    /// Stores the policy of a key or secret: on disk, durably, and then in force. Readers see the old or the new file,
+    /// never a part. Blocks.
+    ///
+    /// # Errors
+    /// See [`SetPolicyError`]. The old policy stays in force, and its file is as it was.
+    pub fn set_policy(
+        &self,
+        kind: Kind,
+        account: &str,
+        name: &str,
+        text: &str,
+        precondition: &Precondition<'_>,
+        now: Timestamp,
+    ) -> Result<PolicyChange, SetPolicyError> {
+        self.change(&FileKey::new(kind, account, name), Some(text), precondition, now, &|_| Ok(()))
+    }
+
+    /// Removes the policy of a key or secret that is gone: from disk, and from force. Blocks.
+    ///
+    /// # Errors
+    /// See [`SetPolicyError`]. The policy stays in force.
+    pub fn remove_policy(
+        &self,
+        kind: Kind,
+        account: &str,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<PolicyChange, SetPolicyError> {
+        self.change(&FileKey::new(kind, account, name), None, &|_| true, now, &|_| Ok(()))
+    }
+
+    pub(super) fn change(
+        &self,
+        key: &FileKey,
+        text: Option<&str>,
+        precondition: &Precondition<'_>,
+        now: Timestamp,
+        step: &dyn Fn(Step) -> io::Result<()>,
+    ) -> Result<PolicyChange, SetPolicyError> {
+        let mut loader = self.lock();
+        let path: Arc<str> = loader.files().layout().path(key).into();
+        let new = text.map(|text| read_policy(key, &path, text)).transpose().map_err(SetPolicyError::Invalid)?;
+        let before = loader.files().entry(&path).and_then(|entry| entry.policy.as_ref());
+        let before = before.map(|good| good.policy.text.clone());
+        if !precondition(before.as_deref()) {
+            return Err(SetPolicyError::Precondition);
+        }
+        let change =
+            PolicyChange { file: path.to_string(), old: before.as_deref().map(hash_of), new: text.map(hash_of) };
+        let written = match self.is_in_memory() {
+            true => Stamp::read(&loader.files().on_disk(&path)).ok(),
+            false => on_disk(&loader, &path, before.as_deref(), text, step)?,
+        };
+        let mut files = loader.files().clone();
+        let mut touched = Touched::default();
+        let policy = new.map(Good::new);
+        if policy.is_none() && !self.is_in_memory() {
+            files.remove(&path, &mut touched);
+        } else if policy.is_some() || before.is_some() {
+            let entry = Entry { key: key.clone(), stamp: written, policy, only_here: self.is_in_memory() };
+            files.put(&path, entry, Vec::new(), &mut touched);
+        }
+        files.finish(&touched);
+        loader.take(files);
+        self.changed_here(&loader, &touched, now);
+        Ok(change)
+    }
+}
+
+/// Makes the change on the disk, if the file is what is in force.
+fn on_disk(
+    loader: &Loader,
+    path: &Arc<str>,
+    before: Option<&str>,
+    text: Option<&str>,
+    step: &dyn Fn(Step) -> io::Result<()>,
+) -> Result<Option<Stamp>, SetPolicyError> {
+    let place = loader.files().on_disk(path);
+    let file = || loader.files().shown(path);
+    if place.is_symlink() {
+        return Err(SetPolicyError::ReadOnly { file: file() });
+    }
+    // A folder that vanished keeps what was in it in force. Made anew, it would say that all of that was removed.
+    let folder = folder_of(&place);
+    let was_there = path.rsplit_once('/').is_some_and(|(folder, _)| loader.files().knows_files_in(folder));
+    if !loader.is_there() || (was_there && !folder.is_dir()) {
+        return Err(SetPolicyError::Conflict { file: file() });
+    }
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            SetPolicyError::ReadOnly { file: file() }
+        }
+        _ => SetPolicyError::Io(error),
+    };
+    match text {
+        Some(text) => write::replace(&place, text, before, step).map(Some).map_err(|error| match error {
+            NotReplaced::Conflict => SetPolicyError::Conflict { file: file() },
+            NotReplaced::Io(error) => told(error),
+        }),
+        // What is gone takes its policy along, also one that somebody is editing: it must not fall to the next of its name.
+        None => write::remove(&place).map(|()| None).map_err(told),
+    }
+}

@@ -1,0 +1,357 @@
+//! The policy folder at one moment, held by one handle.
+//!
+//! Everything that one look reads goes through the handle, so it comes from one folder whatever its name leads to by then,
+//! and no link leads out of it. Kubernetes mounts volumes as a link `..data` to the version in force and swaps that link;
+//! [`Folder::is_the_same`] tells whether that happened during a look, and then the look does not count.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
+
+use super::layout::{FOLDERS, FileKey, Layout, Place};
+use crate::policy::Kind;
+use crate::settings::{read_bounded, unreadable};
+
+/// The largest policy file that is read, in bytes. A policy is far smaller.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How many names a policy folder may hold.
+const NAMES_MAX: usize = 1_000_000;
+
+/// What everybody on the machine may write.
+const WORLD_WRITABLE: u32 = 0o002;
+
+/// In such a folder, everybody may write his own files only.
+const STICKY: u32 = 0o1000;
+
+/// Seconds since 1970, and nanoseconds.
+pub type Time = (i64, i64);
+
+/// What tells that a file may have changed. The change time cannot be set back by a program, so a file that was edited
+/// and then given its old date is noticed too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: Time,
+    changed: Time,
+}
+
+impl Stamp {
+    /// The stamp of the file at `path`, which a link may lead to.
+    ///
+    /// # Errors
+    /// The file is not there or may not be looked at.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&Metadata::from_just_metadata(std::fs::metadata(path)?)))
+    }
+
+    /// The stamp of an open file.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn of_file(file: &std::fs::File) -> io::Result<Self> {
+        Ok(Self::of(&Metadata::from_just_metadata(file.metadata()?)))
+    }
+
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// When it changed last, in content, name or permissions.
+    pub fn latest(&self) -> Time {
+        self.modified.max(self.changed)
+    }
+}
+
+/// A policy file.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// What it is for.
+    pub key: FileKey,
+    /// Where it is, in the folder.
+    pub path: Arc<str>,
+    /// What changes when its content does; `Err` if it is there and cannot be used.
+    pub stamp: Result<Stamp, String>,
+}
+
+/// What a look at one place found.
+pub enum Seen {
+    /// Nothing is there.
+    Nothing,
+    /// Something is there, and how it stands; `Err` if it cannot be used.
+    File(Result<Stamp, String>),
+}
+
+/// The files in the policy folder.
+#[derive(Default)]
+pub struct Listing {
+    /// Those that are there.
+    pub found: Vec<Found>,
+    /// Folders that were read to the end, and when names in each changed last. Of any other folder nothing is known,
+    /// whatever was in it before.
+    pub complete: HashMap<String, Time>,
+    /// What is wrong with names and folders: where, and what.
+    pub problems: Vec<(String, String)>,
+    /// Whether links lead to some of them, so that they change where no event tells it.
+    pub has_links: bool,
+    names: usize,
+}
+
+/// The policy folder, held open.
+pub struct Folder {
+    root: Dir,
+    path: PathBuf,
+    identity: (u64, u64),
+    data: Option<Stamp>,
+    /// Whether it does not matter that everybody may write something.
+    tolerant: bool,
+}
+
+impl Folder {
+    /// Opens the folder. Unless `tolerant`, what everybody may write is not used; on a mount that nobody can write it is.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    pub fn open(path: &Path, tolerant: bool) -> io::Result<Self> {
+        let root = Dir::open_ambient_dir(path, ambient_authority())?;
+        let metadata = root.dir_metadata()?;
+        let is_read_only = fstatvfs(&root).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
+        let folder = Self {
+            data: data_of(&root),
+            path: path.to_owned(),
+            identity: (metadata.dev(), metadata.ino()),
+            root,
+            tolerant: tolerant || is_read_only,
+        };
+        folder.trusted(&metadata).map_err(io::Error::other)?;
+        Ok(folder)
+    }
+
+    /// The device and inode of the folder that this path leads to at the moment.
+    pub fn identity_of(path: &Path) -> Option<(u64, u64)> {
+        Stamp::read(path).ok().map(|stamp| (stamp.device, stamp.inode))
+    }
+
+    /// Whether the folder's name still leads to it, and its `..data` to the same version.
+    pub fn is_the_same(&self) -> bool {
+        Self::identity_of(&self.path) == Some(self.identity) && data_of(&self.root) == self.data
+    }
+
+    /// Lists everything that the layout has a place for.
+    pub fn list(&self, layout: &Layout) -> Listing {
+        let mut listing = Listing::default();
+        for name in self.names("", &mut listing) {
+            match layout.place(Path::new(&name)) {
+                Place::Wrong(message) => listing.problems.push((name, message)),
+                Place::Folder | Place::Policy(_) | Place::Ignored => {}
+            }
+        }
+        self.account("", layout, &mut listing);
+        for id in self.names("accounts", &mut listing) {
+            let path = format!("accounts/{id}");
+            match layout.place(Path::new(&path)) {
+                Place::Folder if self.root.is_dir(&path) => self.account(&format!("{path}/"), layout, &mut listing),
+                Place::Folder => {
+                    let message = "must be a folder named after an account id, which is digits only";
+                    listing.problems.push((path, message.to_owned()));
+                }
+                Place::Wrong(message) => {
+                    listing.problems.push((path.clone(), message));
+                    self.account(&format!("{path}/"), layout, &mut listing);
+                }
+                Place::Policy(_) | Place::Ignored => {}
+            }
+        }
+        listing
+    }
+
+    fn account(&self, prefix: &str, layout: &Layout, listing: &mut Listing) {
+        for (kind, name) in FOLDERS {
+            let folder = format!("{prefix}{name}");
+            let begin = listing.found.len();
+            for file in self.names(&folder, listing) {
+                let path = format!("{folder}/{file}");
+                match layout.place(Path::new(&path)) {
+                    Place::Policy(key) => {
+                        if let Seen::File(stamp) = self.seen(&path, listing) {
+                            listing.found.push(Found { key, path: path.into(), stamp });
+                        }
+                    }
+                    Place::Wrong(message) => listing.problems.push((path, message)),
+                    Place::Folder | Place::Ignored => {}
+                }
+            }
+            if kind != Kind::Secret {
+                refuse_twins(listing.found.get_mut(begin..).unwrap_or_default());
+            }
+        }
+    }
+
+    /// The names in a folder, sorted. Of a folder that cannot be read, or is not there, nothing is known.
+    fn names(&self, folder: &str, listing: &mut Listing) -> Vec<String> {
+        let at = if folder.is_empty() { "." } else { folder };
+        let read = self.root.open_dir(at).and_then(|dir| {
+            let metadata = dir.dir_metadata()?;
+            self.trusted(&metadata).map_err(io::Error::other)?;
+            Ok((Stamp::of(&metadata).latest(), dir.entries()?))
+        });
+        let mut names = Vec::new();
+        let mut wrong = |message: String| listing.problems.push((folder.to_owned(), message));
+        let (changed, entries) = match read {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return names,
+            Err(error) => {
+                wrong(format!("cannot be read: {error}"));
+                return names;
+            }
+        };
+        let mut is_complete = true;
+        for entry in entries {
+            listing.names += 1;
+            let name = match entry.map(|entry| entry.file_name().into_string()) {
+                _ if listing.names > NAMES_MAX => {
+                    Err(format!("holds more than {NAMES_MAX} names, with those before it"))
+                }
+                Ok(Ok(name)) => Ok(name),
+                Ok(Err(name)) => Err(format!("holds a name that is not UTF-8: {}", name.display())),
+                Err(error) => Err(format!("cannot be read: {error}")),
+            };
+            match name {
+                Ok(name) => names.push(name),
+                Err(message) => {
+                    wrong(message);
+                    is_complete = false;
+                    if listing.names > NAMES_MAX {
+                        break;
+                    }
+                }
+            }
+        }
+        if is_complete {
+            listing.complete.insert(folder.to_owned(), changed);
+        }
+        listing.has_links |= !folder.is_empty() && self.is_link(folder);
+        names.sort();
+        names
+    }
+
+    fn seen(&self, path: &str, listing: &mut Listing) -> Seen {
+        let (seen, is_link) = self.look_at(path);
+        listing.has_links |= is_link;
+        seen
+    }
+
+    /// When names in a folder changed last; `None` if it is not there.
+    pub fn changed(&self, folder: &str) -> Option<Time> {
+        self.root.metadata(folder).ok().map(|metadata| Stamp::of(&metadata).latest())
+    }
+
+    /// Looks at one place.
+    pub fn look(&self, path: &str) -> Seen {
+        self.look_at(path).0
+    }
+
+    /// Looks at one place; also whether a link is there.
+    fn look_at(&self, path: &str) -> (Seen, bool) {
+        let of_itself = match self.root.symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return (Seen::Nothing, false),
+            Err(error) => return (Seen::File(Err(unreadable(error))), false),
+        };
+        if !of_itself.is_symlink() {
+            return (Seen::File(self.stamp(&of_itself)), false);
+        }
+        let stamp = self.root.metadata(path).map_err(lead).and_then(|metadata| self.stamp(&metadata));
+        (Seen::File(stamp), true)
+    }
+
+    fn stamp(&self, metadata: &Metadata) -> Result<Stamp, String> {
+        if !metadata.is_file() {
+            return Err("is no regular file".to_owned());
+        }
+        self.trusted(metadata)?;
+        Ok(Stamp::of(metadata))
+    }
+
+    /// What everybody may write says nothing.
+    fn trusted(&self, metadata: &Metadata) -> Result<(), String> {
+        let mode = metadata.mode();
+        let is_sticky = metadata.is_dir() && mode & STICKY != 0;
+        if self.tolerant || mode & WORLD_WRITABLE == 0 || is_sticky {
+            return Ok(());
+        }
+        Err(format!(
+            "may be written by everybody on this machine (mode {:04o}); chmod o-w it, or set \
+             policies.others_may_write = true",
+            mode & 0o7777
+        ))
+    }
+
+    fn is_link(&self, path: &str) -> bool {
+        self.root.symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+    }
+
+    /// The text of a file, and the stamp that it had all the while; no stamp if it changed meanwhile.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn read(&self, path: &str) -> Result<(String, Option<Stamp>), String> {
+        let mut options = OpenOptions::new();
+        // Opening a pipe would wait for its other end.
+        options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed());
+        let file = self.root.open_with(path, &options).map_err(lead)?;
+        let before = self.stamp(&file.metadata().map_err(unreadable)?)?;
+        let text = read_bounded(&file, FILE_BYTES_MAX)?;
+        let after = self.stamp(&file.metadata().map_err(unreadable)?)?;
+        let unchanged = before == after && matches!(self.look(path), Seen::File(Ok(there)) if there == before);
+        Ok((text, unchanged.then_some(before)))
+    }
+}
+
+/// Two files for one resource: ids of keys and names of RAM policies do not differ by the case of letters only, and on
+/// some file systems one of the two would not exist. Names of secrets may.
+fn refuse_twins(found: &mut [Found]) {
+    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, file) in found.iter().enumerate() {
+        by_name.entry(file.key.name.to_ascii_lowercase()).or_default().push(index);
+    }
+    for twins in by_name.into_values().filter(|twins| twins.len() > 1) {
+        let paths: Vec<String> =
+            twins.iter().filter_map(|index| found.get(*index)).map(|it| it.path.to_string()).collect();
+        for index in twins {
+            if let Some(file) = found.get_mut(index) {
+                file.stamp = Err(format!("is one of several files for one resource: {}", paths.join(", ")));
+            }
+        }
+    }
+}
+
+/// What is told about a link that cannot be followed, or about any other reason for not getting at a file.
+fn lead(error: io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "is a link that leads nowhere".to_owned(),
+        // Not the system's answer, but that of the library that stays in the folder.
+        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
+            "is a link that leads out of the policy folder".to_owned()
+        }
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// The link `..data` itself, if there is one.
+fn data_of(root: &Dir) -> Option<Stamp> {
+    root.symlink_metadata("..data").ok().map(|metadata| Stamp::of(&metadata))
+}

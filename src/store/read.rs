@@ -1,0 +1,93 @@
+//! Reading policy files, each at most once, and many of them with all cores.
+
+use std::panic;
+use std::sync::Arc;
+use std::thread;
+
+use super::folder::{Folder, Found, Listing, Seen, Stamp};
+use super::layout::FileKey;
+use super::set::{Files, Good};
+use crate::authz::{parse_policy, system_policy};
+use crate::policy::{Kind, Policy};
+use crate::source::Problem;
+
+/// From how many files on it pays to read with all cores.
+const FILES_FOR_ALL_CORES: usize = 256;
+
+/// What was read of one file.
+pub struct Reading {
+    /// The file.
+    pub found: Found,
+    /// The stamp that it had all the while; `None` if it changed meanwhile.
+    pub stamp: Option<Stamp>,
+    /// `None`: it says what it said.
+    pub read: Result<Option<Good>, Vec<Problem>>,
+}
+
+/// Looks at some files only: those that are there, and those that are not any more.
+pub fn look_at_named(folder: &Folder, files: &Files, named: &[(FileKey, Arc<str>)]) -> (Listing, Vec<Arc<str>>) {
+    let (mut listing, mut missing) = (Listing::default(), Vec::new());
+    for (key, path) in named {
+        match folder.look(path) {
+            Seen::File(stamp) => listing.found.push(Found { key: key.clone(), path: path.clone(), stamp }),
+            Seen::Nothing if files.entry(path).is_some_and(|entry| !entry.only_here) => {
+                missing.push(path.clone());
+                let parent = path.rsplit_once('/').map(|(parent, _)| parent);
+                if let Some((parent, changed)) = parent.and_then(|parent| Some((parent, folder.changed(parent)?))) {
+                    listing.complete.insert(parent.to_owned(), changed);
+                }
+            }
+            Seen::Nothing => {}
+        }
+    }
+    (listing, missing)
+}
+
+/// Reads files; many of them with all cores.
+pub fn read_all(folder: &Folder, files: &Files, found: Vec<Found>) -> Vec<Reading> {
+    let read = |found: &Found| read_one(folder, files, found.clone());
+    if found.len() < FILES_FOR_ALL_CORES {
+        return found.iter().map(read).collect();
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let chunk = found.len().div_ceil(cores).max(1);
+    thread::scope(|scope| {
+        let readers: Vec<_> =
+            found.chunks(chunk).map(|chunk| scope.spawn(|| chunk.iter().map(read).collect::<Vec<_>>())).collect();
+        // A reader that panicked takes the whole look with it: files that nobody read are not files that say nothing.
+        let joined = readers.into_iter().map(|reader| reader.join().unwrap_or_else(|why| panic::resume_unwind(why)));
+        joined.flatten().collect()
+    })
+}
+
+fn read_one(folder: &Folder, files: &Files, found: Found) -> Reading {
+    let whole = |message: String| vec![Problem::of_file(files.shown(&found.path), message)];
+    let text = match found.stamp.clone().and_then(|_| folder.read(&found.path)) {
+        Ok(read) => read,
+        Err(message) => {
+            let (stamp, read) = (found.stamp.as_ref().ok().copied(), Err(whole(message)));
+            return Reading { found, stamp, read };
+        }
+    };
+    let (text, stamp) = text;
+    let in_force = files.entry(&found.path).and_then(|entry| entry.policy.as_ref());
+    let read = match in_force {
+        Some(good) if *good.policy.text == *text => Ok(None),
+        _ => read_policy(&found.key, &found.path, &text).map(|policy| Some(Good::new(policy))),
+    };
+    let in_file = |problem: Problem| problem.in_file(&files.shown(&found.path));
+    let read = read.map_err(|problems| problems.into_iter().map(in_file).collect());
+    Reading { found, stamp, read }
+}
+
+/// The policy in a text.
+///
+/// # Errors
+/// Every mistake, without the name of the file.
+pub fn read_policy(key: &FileKey, path: &str, text: &str) -> Result<Policy, Vec<Problem>> {
+    if key.kind == Kind::Ram && system_policy(&key.name).is_some() {
+        let message = "has the name of a system policy, which is built in; give yours another name";
+        return Err(vec![Problem::of_file("", message)]);
+    }
+    parse_policy(key.kind, path, text)
+}

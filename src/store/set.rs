@@ -1,0 +1,364 @@
+//! The set of policies and identities: what was read, and what of it is in force.
+//!
+//! One value, cheap to copy: a look at the files drafts the next one, and either all of it is taken or nothing. A policy
+//! whose file did not change is shared with the set before, compiled as it is.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use imbl::OrdMap;
+use sha2::{Digest, Sha256};
+
+use super::Status;
+use super::identities::Identities;
+use super::inspect::{self, Inspected};
+use super::layout::{FileKey, Layout};
+use crate::authn::{Attachment, Member};
+use crate::authz::{PoliciesByName, PolicyTable, deny_everything, system_policy};
+use crate::policy::{Finding, Kind, Policy};
+use crate::settings::OnInvalid;
+use crate::source::{Problem, shown};
+
+use super::folder::Stamp;
+
+/// SHA-256 of a text.
+pub type Hash = [u8; 32];
+
+/// A policy file: its last good version.
+#[derive(Clone)]
+pub struct Entry {
+    /// What it is for.
+    pub key: FileKey,
+    /// The stamp of the version that was looked at last; `None` if it was never looked at, or is gone.
+    pub stamp: Option<Stamp>,
+    /// The last good version, if there ever was one.
+    pub policy: Option<Good>,
+    /// Whether it was set here, and no file says so: it lasts until the file at its path is another one.
+    pub only_here: bool,
+}
+
+impl Entry {
+    /// The last good version, if there ever was one.
+    pub fn good(&self) -> Option<&Good> {
+        self.policy.as_ref()
+    }
+}
+
+/// A policy that can be used.
+#[derive(Clone)]
+pub struct Good {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// Of its text.
+    pub hash: Hash,
+}
+
+impl Good {
+    /// A policy, with the hash of its text.
+    pub fn new(policy: Policy) -> Self {
+        let hash = Sha256::digest(policy.text.as_bytes()).into();
+        Self { policy: Arc::new(policy), hash }
+    }
+}
+
+/// Everything that was read.
+#[derive(Clone)]
+pub struct Files {
+    root: Arc<Path>,
+    layout: Layout,
+    on_invalid: OnInvalid,
+    entries: OrdMap<Arc<str>, Arc<Entry>>,
+    /// What is wrong with the present version of files, by path.
+    problems: OrdMap<Arc<str>, Arc<[Problem]>>,
+    /// What is legal and most likely not meant, by path.
+    findings: OrdMap<Arc<str>, Arc<[Finding]>>,
+    /// What is wrong with names and folders.
+    of_folder: Arc<[Problem]>,
+    identities: Identities,
+    of_identities: Arc<[Problem]>,
+    table: PolicyTable,
+    counts: [usize; 3],
+}
+
+/// What became another one while a set was drafted.
+#[derive(Default)]
+pub struct Touched {
+    /// Policies that are in force now, were, or say something else.
+    pub paths: HashSet<Arc<str>>,
+    /// Whether RAM policies are among them.
+    pub ram: bool,
+    /// Whether another directory is in force.
+    pub identities: bool,
+}
+
+impl Touched {
+    /// Whether another set is in force than before.
+    pub fn is_something(&self) -> bool {
+        self.identities || !self.paths.is_empty()
+    }
+}
+
+impl Files {
+    /// Nothing read yet.
+    pub fn new(root: &Path, layout: Layout, on_invalid: OnInvalid, identities: Identities) -> Self {
+        Self {
+            root: root.into(),
+            layout,
+            on_invalid,
+            entries: OrdMap::new(),
+            problems: OrdMap::new(),
+            findings: OrdMap::new(),
+            of_folder: Arc::default(),
+            identities,
+            of_identities: Arc::default(),
+            table: PolicyTable::default(),
+            counts: [0; 3],
+        }
+    }
+
+    /// What is known of the file at `path`.
+    pub fn entry(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path).map(|entry| &**entry)
+    }
+
+    /// All files, sorted by path.
+    pub fn entries(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+        self.entries.iter().map(|(path, entry)| (path, &**entry))
+    }
+
+    /// Whether some file is known in this folder of the policy folder.
+    pub fn knows_files_in(&self, folder: &str) -> bool {
+        let begin: Arc<str> = format!("{folder}/").into();
+        self.entries.range(begin.clone()..).next().is_some_and(|(path, _)| path.starts_with(&*begin))
+    }
+
+    /// The identities file.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
+    /// The identities file, to be taken anew.
+    pub fn identities_mut(&mut self) -> &mut Identities {
+        &mut self.identities
+    }
+
+    /// The file at `path` is this one, with these mistakes in its present version.
+    pub fn put(&mut self, path: &Arc<str>, entry: Entry, problems: Vec<Problem>, touched: &mut Touched) {
+        let before = self.in_force(path).map(|policy| policy.text.clone());
+        let key = entry.key.clone();
+        if problems.is_empty() {
+            self.problems.remove(path);
+        } else {
+            self.problems.insert(path.clone(), problems.into());
+        }
+        self.entries.insert(path.clone(), Arc::new(entry));
+        self.settle_table(path, &key, before.as_deref(), touched);
+    }
+
+    /// Lets go of the file at `path`: nothing of it is in force any more.
+    pub fn remove(&mut self, path: &Arc<str>, touched: &mut Touched) {
+        let before = self.in_force(path).map(|policy| policy.text.clone());
+        self.problems.remove(path);
+        if let Some(entry) = self.entries.remove(path) {
+            self.settle_table(path, &entry.key, before.as_deref(), touched);
+        }
+    }
+
+    /// Has the table say what is in force for one file.
+    fn settle_table(&mut self, path: &Arc<str>, key: &FileKey, before: Option<&str>, touched: &mut Touched) {
+        let now = self.in_force(path);
+        if before == now.as_ref().map(|policy| &*policy.text) {
+            return;
+        }
+        touched.paths.insert(path.clone());
+        let [keys, secrets, ram] = &mut self.counts;
+        let (count, by_account) = match key.kind {
+            Kind::Key => (keys, Some(&mut self.table.keys)),
+            Kind::Secret => (secrets, Some(&mut self.table.secrets)),
+            Kind::Ram => (ram, None),
+        };
+        match (before.is_some(), now.is_some()) {
+            (false, true) => *count += 1,
+            (true, false) => *count -= 1,
+            _ => {}
+        }
+        let Some(by_account) = by_account else {
+            touched.ram = true;
+            return;
+        };
+        let account = by_account.entry(key.account.to_string()).or_insert_with(PoliciesByName::default);
+        match now {
+            Some(policy) => drop(account.insert(key.name.to_string(), policy)),
+            None => drop(account.remove(&*key.name)),
+        }
+    }
+
+    /// The policy that is in force for the file at `path`.
+    pub fn in_force(&self, path: &Arc<str>) -> Option<Arc<Policy>> {
+        let entry = self.entries.get(path)?;
+        if self.denies_instead(path) {
+            return deny_everything(path, "TheFileCannotBeUsed").map(Arc::new);
+        }
+        entry.policy.as_ref().map(|good| good.policy.clone())
+    }
+
+    /// What is wrong with names and folders, as of the last whole look.
+    pub fn set_folder_problems(&mut self, problems: Vec<Problem>) {
+        self.of_folder = problems.into();
+    }
+
+    /// What is wrong with the identities.
+    pub fn set_identities_problems(&mut self, problems: Vec<Problem>) {
+        self.of_identities = problems.into();
+    }
+
+    /// Whether the identities cannot be used, and no older ones are wanted in their place.
+    pub fn has_no_identities(&self) -> bool {
+        self.on_invalid == OnInvalid::Deny && !self.of_identities.is_empty()
+    }
+
+    /// The policy of a RAM policy's name in an account.
+    pub fn ram_policy(&self, account: &str, name: &str) -> Option<Arc<Policy>> {
+        let path: Arc<str> = self.layout.path(&FileKey::new(Kind::Ram, account, name)).into();
+        self.in_force(&path).or_else(|| system_policy(name))
+    }
+
+    /// Brings up to date what follows from files and identities together.
+    pub fn finish(&mut self, touched: &Touched) {
+        if touched.ram || touched.identities {
+            let directory = self.identities.directory();
+            let policy_of = |member: &Member, it: &Attachment| self.ram_policy(&member.principal.account, &it.policy);
+            let of = |member: &Member| member.attachments.iter().filter_map(|it| policy_of(member, it)).collect();
+            self.table.members = directory.members().iter().map(of).collect();
+        }
+        let paths: Vec<Arc<str>> = match touched.identities {
+            true => self.entries.keys().cloned().collect(),
+            false => touched.paths.iter().cloned().collect(),
+        };
+        let of_files = self.inspected_of(paths.iter());
+        for path in &paths {
+            self.findings.remove(path);
+        }
+        for (path, findings) in inspect::findings(&of_files, &self.identities.directory()) {
+            self.findings.insert(path, findings.into());
+        }
+    }
+
+    /// All policies in force, by what they are attached to.
+    pub fn table(&self) -> &PolicyTable {
+        &self.table
+    }
+
+    /// Where a policy belongs.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// A path in the folder, on the disk.
+    pub fn on_disk(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// A path in the folder, as people know it.
+    pub fn shown(&self, path: &str) -> String {
+        shown(&self.on_disk(path))
+    }
+
+    /// Everything that is wrong at present, sorted by file and place.
+    pub fn problems(&self) -> Vec<Problem> {
+        let of_files = self.problems.values().flat_map(|problems| problems.iter());
+        let mut problems: Vec<Problem> =
+            of_files.chain(&*self.of_folder).chain(&*self.of_identities).cloned().collect();
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+
+    /// Files that cannot be used and never could: nothing stands in for them.
+    pub fn never_good(&self) -> impl Iterator<Item = &Problem> {
+        let is_bad = |path: &Arc<str>| self.entries.get(path).is_none_or(|entry| entry.policy.is_none());
+        let of_files = self.problems.iter().filter(move |(path, _)| is_bad(path));
+        of_files.flat_map(|(_, problems)| problems.iter())
+    }
+
+    /// What is legal and most likely not meant, sorted by file and place.
+    pub fn findings(&self) -> Vec<Finding> {
+        let of_secrets = self.identities.readable_secrets().iter().map(|path| inspect::readable_secret(path));
+        let mut findings: Vec<Finding> =
+            self.findings.values().flat_map(|findings| findings.iter().cloned()).chain(of_secrets).collect();
+        findings.sort();
+        findings
+    }
+
+    /// The policies that can be used, sorted by file.
+    pub fn policies(&self) -> Vec<Inspected> {
+        self.inspected_of(self.entries.keys())
+    }
+
+    fn inspected_of<'p>(&self, paths: impl Iterator<Item = &'p Arc<str>>) -> Vec<Inspected> {
+        let inspected = |path: &Arc<str>| {
+            let entry = self.entries.get(path)?;
+            Some(Inspected {
+                file: self.shown(path),
+                path: path.clone(),
+                owner: entry.key.account.clone(),
+                name: entry.key.name.clone(),
+                policy: entry.policy.as_ref()?.policy.clone(),
+            })
+        };
+        paths.filter_map(inspected).collect()
+    }
+
+    /// How much is in force.
+    pub fn counts(&self) -> Status {
+        let [key_policies, secret_policies, ram_policies] = self.counts;
+        let directory = self.identities.directory();
+        Status {
+            key_policies,
+            secret_policies,
+            ram_policies,
+            callers: directory.caller_count(),
+            accounts: directory.account_count(),
+            ..Status::default()
+        }
+    }
+
+    /// The last good version of every file, sorted by path.
+    pub fn good(&self) -> impl Iterator<Item = (&Arc<str>, &Good)> {
+        self.entries.iter().filter_map(|(path, entry)| Some((path, entry.policy.as_ref()?)))
+    }
+
+    /// The hash of everything in force: of what `sha256sum` says of the policy files, sorted by path, and of one more line
+    /// for the identities without their secrets.
+    pub fn hash(&self) -> String {
+        let of_file = |(path, entry): (&Arc<str>, &Arc<Entry>)| match &entry.policy {
+            Some(good) if !self.denies_instead(path) => Some((path.clone(), good.hash)),
+            _ => Some((path.clone(), Sha256::digest(self.in_force(path)?.text.as_bytes()).into())),
+        };
+        self.hash_of(self.entries.iter().filter_map(of_file))
+    }
+
+    /// The same of the last good version of everything.
+    pub fn hash_of_good(&self) -> String {
+        self.hash_of(self.good().map(|(path, good)| (path.clone(), good.hash)))
+    }
+
+    fn hash_of(&self, files: impl Iterator<Item = (Arc<str>, Hash)>) -> String {
+        let mut whole = Sha256::new();
+        let mut line = |hash: &[u8], name: &str| {
+            whole.update(HEXLOWER.encode(hash));
+            whole.update("  ");
+            whole.update(name);
+            whole.update("\n");
+        };
+        files.for_each(|(path, hash)| line(&hash, &path));
+        line(&Sha256::digest(self.identities.directory().outline()), "identities");
+        HEXLOWER.encode(&whole.finalize())
+    }
+
+    fn denies_instead(&self, path: &Arc<str>) -> bool {
+        self.on_invalid == OnInvalid::Deny && self.problems.contains_key(path)
+    }
+}
