@@ -26,6 +26,9 @@ pub fn read_bounded(file: impl Read, most: u64) -> Result<String, String> {
     if bytes.len() as u64 > most {
         return Err(format!("is larger than {most} bytes"));
     }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err("begins with a byte order mark; save it as UTF-8 without one".to_owned());
+    }
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 (at byte {})", error.utf8_error().valid_up_to()))
 }
 

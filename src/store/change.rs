@@ -3,6 +3,7 @@
 //! A change is made to what is in force. Where the file says something else by then, because somebody edited it or another
 //! process wrote it, the change is refused and the file stays: nothing that somebody saved is lost.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
 
@@ -162,7 +163,9 @@ fn on_disk(
 ) -> Result<Option<Stamp>, SetPolicyError> {
     let place = loader.files().on_disk(path);
     let file = || loader.files().shown(path);
-    if place.is_symlink() {
+    // A link, also one that a folder is, is somebody's way to deploy: what it leads to is changed there.
+    let mut below_root = Path::new(&**path).ancestors().filter(|it| !it.as_os_str().is_empty());
+    if below_root.any(|it| loader.files().on_disk(&it.to_string_lossy()).is_symlink()) {
         return Err(SetPolicyError::ReadOnly { file: file() });
     }
     // A folder that vanished keeps what was in it in force. Made anew, it would say that all of that was removed.

@@ -333,28 +333,30 @@ impl Files {
     /// The hash of everything in force: of what `sha256sum` says of the policy files, sorted by path, and of one more line
     /// for the identities without their secrets.
     pub fn hash(&self) -> String {
-        let of_file = |(path, entry): (&Arc<str>, &Arc<Entry>)| match &entry.policy {
-            Some(good) if !self.denies_instead(path) => Some((path.clone(), good.hash)),
-            _ => Some((path.clone(), Sha256::digest(self.in_force(path)?.text.as_bytes()).into())),
-        };
-        self.hash_of(self.entries.iter().filter_map(of_file))
+        let of_files = self.entries.iter().filter_map(|(path, entry)| match &entry.policy {
+            Some(good) if !self.denies_instead(path) => Some((path, good.hash)),
+            _ => Some((path, Sha256::digest(self.in_force(path)?.text.as_bytes()).into())),
+        });
+        self.hash_of(of_files)
     }
 
     /// The same of the last good version of everything.
     pub fn hash_of_good(&self) -> String {
-        self.hash_of(self.good().map(|(path, good)| (path.clone(), good.hash)))
+        self.hash_of(self.good().map(|(path, good)| (path, good.hash)))
     }
 
-    fn hash_of(&self, files: impl Iterator<Item = (Arc<str>, Hash)>) -> String {
+    fn hash_of<'a>(&self, files: impl Iterator<Item = (&'a Arc<str>, Hash)>) -> String {
         let mut whole = Sha256::new();
-        let mut line = |hash: &[u8], name: &str| {
-            whole.update(HEXLOWER.encode(hash));
+        let mut digits = [0; 64];
+        let mut line = |hash: Hash, name: &str| {
+            HEXLOWER.encode_mut(&hash, &mut digits);
+            whole.update(digits);
             whole.update("  ");
             whole.update(name);
             whole.update("\n");
         };
-        files.for_each(|(path, hash)| line(&hash, &path));
-        line(&Sha256::digest(self.identities.directory().outline()), "identities");
+        files.for_each(|(path, hash)| line(hash, path));
+        line(Sha256::digest(self.identities.directory().outline()).into(), "identities");
         HEXLOWER.encode(&whole.finalize())
     }
 

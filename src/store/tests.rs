@@ -10,6 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::policy::Kind;
 
+mod hostile;
+mod model;
 mod setting;
 
 const IDENTITIES: &str = "[accounts.1.users.alice]\npolicies = ['Use']\naccess_keys = [{ id = 'K', secret = 's' }]\n";

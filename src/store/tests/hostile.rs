@@ -1,0 +1,369 @@
+//! Folders that nobody sane would write, and moments at which nobody should look. The numbers are those of the cases that
+//! an enforcing proxy has to survive.
+
+#![expect(clippy::disallowed_methods, reason = "tests write the files that the store reads")]
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// What is told of a policy file with this content, if that is not fine.
+fn told(house: &House, content: &[u8]) -> Vec<String> {
+    fs::write(house.folder.path().join("p/keys/key-1.json"), content).unwrap();
+    match Store::open(&house.settings, now()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => house.shown(&problems),
+    }
+}
+
+/// F01, F02, F03: what two parsers could read differently, or none, is a mistake with a place; and bounded.
+#[test]
+fn texts_that_are_no_policies_are_mistakes() {
+    let good = key("kms:Encrypt");
+    let house = House::new();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let long = format!(r#"{{"Version":"1","Statement":"{}"}}"#, "x".repeat(900_000));
+    let cases: [(&str, Vec<u8>, &str); 14] = [
+        (
+            "a member twice",
+            good.replace(r#""Effect":"Allow","#, r#""Effect":"Deny","Effect":"Allow","#).into(),
+            "twice",
+        ),
+        (
+            "the same, escaped",
+            good.replace(r#""Effect":"Allow","#, r#""Effect":"Deny","\u0045ffect":"Allow","#).into(),
+            "twice",
+        ),
+        ("statements twice", good.replace(r#""Statement""#, r#""Statement":[],"Statement""#).into(), "twice"),
+        ("a byte order mark", [b"\xef\xbb\xbf", good.as_bytes()].concat(), "begins with a byte order mark"),
+        ("UTF-16", good.encode_utf16().flat_map(u16::to_le_bytes).collect(), ""),
+        ("no UTF-8", [good.as_bytes(), b"\xff"].concat(), "is not UTF-8"),
+        ("a NUL", good.replace("kms:", "kms:\0").into(), ""),
+        ("two documents", [good.as_bytes(), good.as_bytes()].concat(), ""),
+        ("rubbish at the end", format!("{good}x").into(), ""),
+        ("a comment", format!("// yes\n{good}").into(), ":1:1:"),
+        ("nothing", Vec::new(), ":1:1:"),
+        ("depth", deep.into(), ""),
+        ("a long string", long.into(), "at most 32768 bytes"),
+        ("an odd number", good.replace(r#""Version":"1""#, r#""Version":1e400"#).into(), ""),
+    ];
+    for (name, content, expected) in cases {
+        let problems = told(&house, &content);
+        let is_told = |problem: &String| problem.starts_with("p/keys/key-1.json") && problem.contains(expected);
+        assert!(problems.len() == 1 && is_told(&problems[0]), "{name}: {problems:?}");
+    }
+    assert_eq!(told(&house, good.replace(',', ",\r\n").as_bytes()), [""; 0], "CRLF is white space");
+    // Two gigabytes, of which the disk holds nothing.
+    let file = fs::File::create(house.folder.path().join("p/keys/key-1.json")).unwrap();
+    file.set_len(2 << 30).unwrap();
+    let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
+    assert_eq!(problems, ["p/keys/key-1.json: is larger than 1048576 bytes"]);
+}
+
+/// F04, F05: only regular files, and only those of the folder.
+#[test]
+fn what_is_no_file_of_the_folder_is_not_read() {
+    type Place = fn(&std::path::Path);
+    let places: [(&str, Place, &str); 9] = [
+        (
+            "a pipe",
+            |path| rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap(),
+            "is no regular file",
+        ),
+        ("a socket", |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()), "is no regular file"),
+        ("a folder", |path| fs::create_dir(path).unwrap(), "is no regular file"),
+        ("a device", |path| symlink("/dev/zero", path).unwrap(), "is a link that leads out of the policy folder"),
+        (
+            "a file of the system",
+            |path| symlink("/proc/self/environ", path).unwrap(),
+            "is a link that leads out of the policy folder",
+        ),
+        ("a way out", |path| symlink("../../i.toml", path).unwrap(), "is a link that leads out of the policy folder"),
+        (
+            "a way out and in",
+            |path| symlink("../../p/keys/key-1.json", path).unwrap(),
+            "is a link that leads out of the policy folder",
+        ),
+        (
+            "a circle",
+            |path| symlink("key-2.json", path).unwrap(),
+            "cannot be read: Too many levels of symbolic links (os error 40)",
+        ),
+        ("a folder by a link", |path| symlink("../ram", path).unwrap(), "is no regular file"),
+    ];
+    for (name, place, expected) in places {
+        let house = House::new();
+        place(&house.folder.path().join("p/keys/key-2.json"));
+        let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
+        assert_eq!(problems, [format!("p/keys/key-2.json: {expected}")], "{name}");
+    }
+    let house = House::new();
+    fs::hard_link(house.folder.path().join("p/keys/key-1.json"), house.folder.path().join("p/keys/key-2.json"))
+        .unwrap();
+    assert_eq!(house.open().status().key_policies, 2, "a hard link is a file like any other");
+}
+
+/// F06: what everybody may write says nothing.
+#[test]
+fn what_everybody_may_write_is_not_used() {
+    for (path, mode, expected) in [
+        ("p/keys/key-1.json", 0o646, false),
+        ("p/keys/key-1.json", 0o664, true),
+        ("p/keys", 0o777, false),
+        ("p/keys", 0o1777, true),
+        ("p", 0o757, false),
+    ] {
+        let mut house = House::new();
+        house.set_mode(path, mode);
+        let opened = Store::open(&house.settings, now()).map_err(|problems| house.shown(&problems));
+        assert_eq!(opened.is_ok(), expected, "{path} {mode:o}");
+        if let Err(problems) = opened {
+            let told = format!("{path}: ");
+            assert!(
+                problems[0].starts_with(&told) && problems[0].contains("may be written by everybody"),
+                "{problems:?}"
+            );
+        }
+        house.settings.policies.others_may_write = true;
+        assert!(Store::open(&house.settings, now()).is_ok());
+    }
+}
+
+/// F07: whoever writes in pieces is never half believed.
+#[test]
+fn half_a_file_is_no_file() {
+    let house = House::new();
+    let store = house.open();
+    let text = key("kms:Decrypt");
+    for length in 0..=text.len() {
+        fs::write(house.folder.path().join("p/keys/key-1.json"), &text[..length]).unwrap();
+        store.look(now());
+        let expected = if length == text.len() { text.clone() } else { key("kms:Encrypt") };
+        assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*expected), "{length}");
+    }
+    assert_eq!(store.status().problems, []);
+}
+
+/// F08: a volume of Kubernetes, whose old version is removed while the new one is read.
+#[test]
+fn a_mounted_volume_is_one_version_or_another() {
+    let house = House::new();
+    fs::remove_dir_all(house.folder.path().join("p")).unwrap();
+    let version = |name: &str, action: &str| {
+        house.write(&format!("p/..{name}/ram/Use.json"), &ram(action));
+        house.write(&format!("p/..{name}/keys/key-1.json"), &key(action));
+        symlink(format!("..{name}"), house.folder.path().join("p/..data_tmp")).unwrap();
+        fs::rename(house.folder.path().join("p/..data_tmp"), house.folder.path().join("p/..data")).unwrap();
+    };
+    version("v1", "kms:Encrypt");
+    for folder in ["ram", "keys"] {
+        symlink(format!("..data/{folder}"), house.folder.path().join("p").join(folder)).unwrap();
+    }
+    let store = house.open();
+    assert_eq!((store.status().key_policies, store.status().ram_policies), (1, 1));
+    version("v2", "kms:Decrypt");
+    fs::remove_dir_all(house.folder.path().join("p/..v1")).unwrap();
+    // Which file an event is about, nobody knows here: everything is looked at.
+    let only = Scope::Only { paths: [std::path::PathBuf::from("keys/key-1.json")].into(), identities: false };
+    assert!(store.reload(&only, Duration::ZERO, None, now()).changed);
+    assert!(alice_may(&store, "kms:Decrypt") && !alice_may(&store, "kms:Encrypt"));
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:Decrypt")));
+    let set = store.set_policy(Kind::Key, "1", "key-1", &key("kms:*"), &|_| true, now());
+    assert!(set.is_err(), "what is mounted is changed where it comes from");
+}
+
+/// F09, F13: neither dates nor permissions nor names in passing are content.
+#[test]
+fn content_decides_and_nothing_else() {
+    let house = House::new();
+    let store = house.open();
+    let path = house.folder.path().join("p/keys/key-1.json");
+    let date = fs::metadata(&path).unwrap().modified().unwrap();
+    let touch = |date| fs::File::options().append(true).open(&path).unwrap().set_modified(date).unwrap();
+    house.set_mode("p/keys/key-1.json", 0o600);
+    touch(date + Duration::from_secs(86_400));
+    fs::rename(&path, path.with_extension("json~")).unwrap();
+    fs::rename(path.with_extension("json~"), &path).unwrap();
+    assert!(!store.look(now()).changed);
+    // The same size, and the date of before.
+    let text = key("kms:Encrypt").replace("kms:Encrypt", "kms:Decrypt");
+    house.write("p/keys/key-1.json", &text);
+    touch(date - Duration::from_secs(86_400));
+    assert!(store.look(now()).changed);
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*text));
+}
+
+/// F12: where nothing is there, the default policy decides, or nobody but root gets in.
+#[test]
+fn a_key_without_a_policy_is_judged_as_the_settings_say() {
+    use crate::authz::{Hypothetical, WithoutPolicy};
+    use crate::kms::Address;
+    use crate::policy::{Decision, GivenContext};
+    let asks = |store: &Store, who: &str| {
+        let here = Address { region: "cn-hangzhou", account: "1" };
+        let question = Hypothetical::parse(who, "kms:Encrypt", "key/key-9", here, GivenContext::default()).unwrap();
+        question.ask(&store.current(), now(), |it| matches!(it.decision, Decision::Allow(_)))
+    };
+    for (without_policy, alice) in [(WithoutPolicy::Default, true), (WithoutPolicy::Deny, false)] {
+        let mut house = House::new();
+        house.settings.policies.without_policy = without_policy;
+        let store = house.open();
+        let allowed = ["user/alice", "root"].map(|who| asks(&store, &format!("acs:ram::1:{who}")));
+        assert_eq!(allowed, [alice, true], "{without_policy:?}");
+        house.write("p/keys/key-9.json", &key("kms:Encrypt"));
+        store.look(now());
+        assert!(asks(&store, "acs:ram::1:user/alice"));
+        house.remove("p/keys/key-9.json");
+        store.look(now());
+        assert_eq!(asks(&store, "acs:ram::1:user/alice"), alice, "{without_policy:?}, after the file was removed");
+    }
+}
+
+/// F17, F23: two files for one resource are a mistake that names both.
+#[test]
+fn two_files_for_one_resource_are_named() {
+    let house = House::new();
+    house.write("p/keys/KEY-1.json", &key("kms:*"));
+    house.write("p/ram/uSE.json", &ram("kms:*"));
+    house.write("p/accounts/1/keys/key-1.json", &key("kms:*"));
+    house.write("p/secrets/App.json", &key("kms:*"));
+    house.write("p/secrets/app.json", &key("kms:*"));
+    let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
+    let twins = |one: &str, other: &str| format!("is one of several files for one resource: {one}, {other}");
+    let expected = [
+        "i.toml:1:23: RAM policy `Use` of acs:ram::1:user/alice cannot be used: p/ram/Use.json".to_owned(),
+        "p/accounts/1: this account's own policies belong in the folder above, not under accounts/".to_owned(),
+        "p/accounts/1/keys/key-1.json: is a second place for keys/key-1.json; that is where it belongs".to_owned(),
+        format!("p/keys/KEY-1.json: {}", twins("keys/KEY-1.json", "keys/key-1.json")),
+        format!("p/keys/key-1.json: {}", twins("keys/KEY-1.json", "keys/key-1.json")),
+        format!("p/ram/Use.json: {}", twins("ram/Use.json", "ram/uSE.json")),
+        format!("p/ram/uSE.json: {}", twins("ram/Use.json", "ram/uSE.json")),
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, expected) in problems.iter().zip(&expected) {
+        assert!(problem == expected || problem.starts_with("i.toml"), "{problem}\n{expected}");
+    }
+}
+
+/// Whatever cannot be used denies, if the settings say so: to everybody but the owner's root.
+#[test]
+fn a_bad_file_may_deny() {
+    let mut house = House::new();
+    house.settings.policies.on_invalid = crate::settings::OnInvalid::Deny;
+    let store = house.open();
+    let good = store.status().hash.clone();
+    let text = |name| store.policy_text(Kind::Key, "1", name).map(|text| text.to_string()).unwrap_or_default();
+    house.write("p/keys/key-1.json", "{");
+    house.write("p/keys/key-2.json", "{");
+    house.write("p/ram/Use.json", "{");
+    assert!(store.look(now()).changed);
+    assert!(text("key-1").contains("TheFileCannotBeUsed") && text("key-2").contains("Deny"));
+    assert!(store.current().policies.of_member(1)[0].text.contains("TheFileCannotBeUsed"));
+    assert_ne!(store.status().hash, good);
+    assert!(!store.look(now()).changed, "the same mistake is no other set");
+    house.write("p/keys/key-1.json", &key("kms:Encrypt"));
+    house.write("p/ram/Use.json", &ram("kms:Encrypt"));
+    house.remove("p/keys/key-2.json");
+    assert!(store.look(now()).changed);
+    assert_eq!((text("key-1"), text("key-2")), (key("kms:Encrypt"), String::new()));
+    assert_eq!(store.status().hash, good, "the same content is the same set");
+    house.write("i.toml", "[accounts");
+    store.look(now());
+    assert!(store.current().validity.check(now()).is_err(), "who may call is not known");
+    house.write("i.toml", IDENTITIES);
+    store.look(now());
+    assert!(store.current().validity.check(now()).is_ok());
+}
+
+/// What could not be confirmed for too long is not judged by.
+#[test]
+fn stale_policies_are_not_judged_by() {
+    let mut house = House::new();
+    house.settings.policies.max_age = Some(Duration::from_secs(60));
+    let store = house.open();
+    let later = |seconds: i64| now() + jiff::SignedDuration::from_secs(seconds);
+    let is_valid = |seconds| store.current().validity.check(later(seconds)).is_ok();
+    assert!(is_valid(58) && !is_valid(62));
+    store.look(later(50));
+    assert!(is_valid(105) && !is_valid(115));
+    house.write("p/keys/key-1.json", "{");
+    store.look(later(100));
+    assert!(!is_valid(115), "a file that cannot be used confirms nothing");
+    house.write("p/keys/key-1.json", &key("kms:Encrypt"));
+    store.look(later(200));
+    assert!(is_valid(255));
+    fs::rename(house.folder.path().join("p"), house.folder.path().join("q")).unwrap();
+    store.look(later(250));
+    assert!(!is_valid(265));
+}
+
+/// F20: what was changed waits for somebody who saw it.
+#[test]
+fn changes_wait_for_approval() {
+    let mut house = House::new();
+    house.settings.policies.approval = true;
+    let store = house.open();
+    house.write("p/keys/key-1.json", &key("kms:*"));
+    assert!(!store.look(now()).changed);
+    let waiting = store.status().waiting.clone().unwrap();
+    assert_eq!(waiting.changes.len(), 1);
+    assert!(waiting.changes[0].diff.contains("\n-{") && waiting.changes[0].diff.contains("kms:*"), "{waiting:?}");
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:Encrypt")));
+    // Approved was another set than the one that is there by now.
+    house.write("p/keys/key-2.json", &key("kms:*"));
+    let approve = |hash: &str| store.reload(&Scope::Anew, Duration::ZERO, Some(hash), now()).changed;
+    assert!(!approve(&waiting.hash));
+    let waiting = store.status().waiting.clone().unwrap();
+    assert_eq!(waiting.changes.len(), 2);
+    assert!(approve(&waiting.hash));
+    assert_eq!((store.status().key_policies, store.status().waiting.clone()), (2, None));
+    assert_eq!(*store.status().hash, *waiting.hash);
+    // Whoever may set policies needs no other approval.
+    store.set_policy(Kind::Key, "1", "key-1", &key("kms:Decrypt"), &|_| true, now()).unwrap();
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:Decrypt")));
+    house.write("i.toml", &IDENTITIES.replace("alice", "alicia"));
+    store.look(now());
+    let waiting = store.status().waiting.clone().unwrap();
+    assert!(waiting.changes[0].diff.is_empty(), "identities hold secrets");
+    house.write("i.toml", IDENTITIES);
+    store.look(now());
+    assert_eq!(store.status().waiting, None, "what was taken back waits no more");
+}
+
+/// F15: a restart with a bad file goes on with what was good.
+#[test]
+fn the_last_good_set_survives_a_restart() {
+    let mut house = House::new();
+    house.settings.policies.last_good = Some(house.folder.path().join("copy/last-good.redb"));
+    let store = house.open();
+    house.write("p/keys/key-2.json", &key("kms:*"));
+    house.write("p/keys/key-3.json", &key("kms:*"));
+    store.look(now());
+    store.keep_last_good();
+    house.remove("p/keys/key-3.json");
+    store.look(now());
+    let hash = store.status().hash.clone();
+    store.keep_last_good();
+    drop(store);
+    let mode = fs::metadata(house.folder.path().join("copy/last-good.redb")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds what identities hold");
+    house.write("p/keys/key-2.json", "{");
+    house.write("i.toml", "[accounts");
+    let store = house.open();
+    assert_eq!((store.status().key_policies, store.status().problems.len()), (2, 2));
+    assert_eq!(store.status().hash, hash);
+    assert_eq!(store.status().confirmed, None);
+    assert!(store.current().directory.access_key("K").is_some());
+    drop(store);
+    // What never was good has nothing to stay with.
+    house.write("p/keys/key-9.json", "{");
+    assert!(Store::open(&house.settings, now()).is_err());
+    house.remove("p/keys/key-9.json");
+    fs::rename(house.folder.path().join("p"), house.folder.path().join("q")).unwrap();
+    let store = house.open();
+    assert_eq!((store.status().key_policies, store.status().problems.len()), (2, 1));
+    drop(store);
+    // A copy that is not whole is no copy.
+    fs::write(house.folder.path().join("copy/last-good.redb"), "rubbish").unwrap();
+    assert!(Store::open(&house.settings, now()).is_err());
+}
