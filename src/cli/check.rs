@@ -55,6 +55,7 @@ pub struct Report {
     pub warnings: Vec<Finding>,
     policies: usize,
     callers: usize,
+    hash: String,
 }
 
 /// Looks at everything and tells what it found.
@@ -84,6 +85,7 @@ impl Report {
             policies: inspection.policies,
             callers: inspection.directory.caller_count(),
             errors: inspection.problems,
+            hash: inspection.hash,
         }
     }
 
@@ -115,7 +117,9 @@ impl Report {
             counted(self.callers, "caller", "callers"),
             counted(errors, "error", "errors"),
             counted(warnings, "warning", "warnings"),
-        )
+        )?;
+        // What a running Keyward tells of what is in force, if that is the same.
+        if self.errors.is_empty() { writeln!(out, "hash {}", self.hash) } else { Ok(()) }
     }
 
     fn json(&self) -> Value {
@@ -130,7 +134,7 @@ impl Report {
         let counts = json!({
             "errors": errors.len(), "warnings": warnings.len(), "policies": self.policies, "callers": self.callers,
         });
-        json!({ "errors": errors, "warnings": warnings, "counts": counts })
+        json!({ "errors": errors, "warnings": warnings, "counts": counts, "hash": self.hash })
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::folder::Folder;
 use super::layout::is_ignored;
@@ -40,6 +40,8 @@ pub struct Events {
     /// The folders as they were when watching them began.
     identities: Vec<Option<(u64, u64)>>,
     failed: Arc<AtomicBool>,
+    /// Whether it was said that watching fails. It is tried again all the time, and said once.
+    has_told: bool,
     health: Arc<Health>,
 }
 
@@ -142,6 +144,7 @@ impl Events {
             watcher: None,
             identities: Vec::new(),
             failed: Arc::default(),
+            has_told: false,
             health,
         };
         events.arm();
@@ -171,22 +174,30 @@ impl Events {
     }
 
     fn arm(&mut self) {
-        let was_watching = self.health.is_watching();
-        self.watcher = None;
         self.failed.store(false, Ordering::Relaxed);
         self.identities = identities(&self.watched);
-        let armed = self.watch();
-        self.health.set_watching(armed.is_ok());
-        match armed {
-            Ok(watcher) => self.watcher = Some(watcher),
-            Err(error) => {
-                self.health.errors.fetch_add(1, Ordering::Relaxed);
-                // Said once; it is tried again all the time.
-                if was_watching || self.health.rearmed.load(Ordering::Relaxed) == 0 {
-                    tracing::warn!(%error, "files cannot be watched; changes are found by the rescan");
+        // The old one ends first: both may not fit into what the system allows.
+        self.watcher = None;
+        let mut failures = Vec::new();
+        match self.watch() {
+            Err(error) => failures.push(error),
+            Ok(mut watcher) => {
+                for (path, mode) in &self.watched {
+                    failures.extend(watcher.watch(path, *mode).err());
                 }
+                self.watcher = Some(watcher);
             }
         }
+        self.health.set_watching(failures.is_empty());
+        self.health.errors.fetch_add(failures.len() as u64, Ordering::Relaxed);
+        // What is not there is waited for; anything else is tried again.
+        let is_not_there = |error: &notify::Error| matches!(error.kind, ErrorKind::PathNotFound);
+        let is_broken = failures.iter().any(|error| !is_not_there(error));
+        self.failed.store(is_broken, Ordering::Relaxed);
+        if let Some(error) = failures.first().filter(|_| !self.has_told) {
+            tracing::warn!(%error, "not all files can be watched; changes are found by the rescan");
+        }
+        self.has_told = !failures.is_empty();
     }
 
     fn watch(&self) -> notify::Result<RecommendedWatcher> {
@@ -207,11 +218,7 @@ impl Events {
                 let _ = wake.send(Wake::Changed(changed));
             }
         };
-        let mut watcher = notify::recommended_watcher(on_event)?;
-        for (path, mode) in &self.watched {
-            watcher.watch(path, *mode)?;
-        }
-        Ok(watcher)
+        notify::recommended_watcher(on_event)
     }
 
     /// Waits until there is something to look at. After a change, files must be quiet first: an editor or a deployment

@@ -169,6 +169,7 @@ impl Looking {
                 thread::park_timeout(self.quiet);
             }
         }
+        self.store.keep_last_good();
         for ask in asked {
             let _ = ask.done.send(());
         }

@@ -93,14 +93,15 @@ fn install_over(
     (expected, folder): (&str, &Path),
     step: &dyn Fn(Step) -> io::Result<()>,
 ) -> Result<Stamp, NotReplaced> {
+    // Known beforehand, it is not even tried: nobody shall read in between what is refused.
+    if !says(path, expected) {
+        return Err(NotReplaced::Conflict);
+    }
     match exchange(file.path(), path) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Err(NotReplaced::Conflict),
-        // A file system that cannot: what is saved between these two lines is lost.
+        // A file system that cannot: what is saved since it was looked at is lost.
         Err(Errno::INVAL | Errno::NOSYS) => {
-            if !says(path, expected) {
-                return Err(NotReplaced::Conflict);
-            }
             let installed = file.persist(path).map_err(|error| error.error)?;
             sync_folder(folder)?;
             return Ok(Stamp::of_file(&installed)?);

@@ -302,3 +302,68 @@ fn what_was_answered_survives_kills_at_random_moments() {
     println!("{kills} kills in {:?}: {keys} keys, {aliases} aliases, {secrets} secrets answered", begun.elapsed());
     assert!(keys > 0 && aliases > 0 && secrets > 0);
 }
+
+/// A policy that was set is in its file, whole, and in force after a restart: the one that was answered last, or the one
+/// that was being set.
+#[test]
+fn policies_survive_kills_at_random_moments() {
+    let (kills, seed) = told();
+    println!("KEYWARD_SEED={seed} KEYWARD_KILLS={kills}");
+    let (house, mut random) = (House::new(), Random(seed));
+    let keys = ["key-exampleorders01", "key-examplepayroll01"];
+    let file = |key: &str| format!("policies/keys/{key}.json");
+    let policy = |number: u64| {
+        let (sid, padding) = (format!("v{number}"), " ".repeat(usize::try_from(number % 20).unwrap() * 1000));
+        format!(
+            r#"{{"Version":"1","Statement":[{{"Sid":"{sid}","Effect":"Allow","Principal":{{"RAM":["acs:ram::1234567890123456:*"]}},"Action":["kms:*"],"Resource":["*"]}}]}}{padding}"#
+        )
+    };
+    // Of each key, what was answered last, and what was asked and not answered.
+    let mut answered: Vec<String> = keys.iter().map(|key| house.read(&file(key))).collect();
+    let mut pending: Vec<Option<String>> = vec![None; keys.len()];
+    let (mut number, mut set) = (0, 0_u64);
+    for _ in 0..kills {
+        let running = house.start();
+        for (index, key) in keys.iter().enumerate() {
+            let found = house.read(&file(key));
+            let expected = [Some(&answered[index]), pending[index].as_ref()];
+            assert!(expected.contains(&Some(&found)), "{key} is neither what was answered nor what was asked");
+            let in_force = running.call(ROOT, "GetKeyPolicy", &[("KeyId", key)]).ok()["Policy"].clone();
+            assert_eq!(in_force, *found, "{key}");
+            answered[index] = found;
+        }
+        let first = number;
+        number += 1_000_000;
+        let results: Vec<(String, Option<String>, u64)> = std::thread::scope(|scope| {
+            let (running, answered) = (&running, &answered);
+            let work = |index: usize| {
+                let (mut last, mut number, mut count) = (answered[index].clone(), first, 0);
+                loop {
+                    number += 1;
+                    let next = policy(number);
+                    let params = [("KeyId", keys[index]), ("Policy", next.as_str())];
+                    match running.try_call(ROOT, "SetKeyPolicy", &params) {
+                        Some(reply) => drop(reply.ok()),
+                        None => return (last, Some(next), count),
+                    }
+                    (last, count) = (next, count + 1);
+                }
+            };
+            let workers: Vec<_> = (0..keys.len()).map(|index| scope.spawn(move || work(index))).collect();
+            let deadline = Instant::now() + random.within(WORKS / 3);
+            crate::sandbox::wait(|| Instant::now() >= deadline);
+            running.signal("KILL");
+            workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        });
+        for (index, (last, asked, count)) in results.into_iter().enumerate() {
+            (answered[index], pending[index]) = (last, asked);
+            set += count;
+        }
+    }
+    let running = house.start();
+    let left = std::fs::read_dir(house.path("policies/keys")).unwrap().count();
+    assert_eq!(left, keys.len(), "something was left");
+    println!("{kills} kills: {set} policies set");
+    assert!(set > kills, "{set}");
+    drop(running);
+}

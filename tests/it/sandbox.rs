@@ -57,6 +57,8 @@ pub struct Running<'h> {
 pub struct Reply {
     pub status: u16,
     pub body: Value,
+    /// Generation and hash of the policies that judged it, if answers say so.
+    pub version: Option<String>,
 }
 
 impl Reply {
@@ -111,11 +113,22 @@ impl House {
         self.write(name, &text.replace(old, new));
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
-        command.args(["serve", "--config"]).arg(self.path("config/keyward.toml"));
+    /// A command that serves this house; `prefix` comes before it.
+    fn command_after(&self, prefix: &[&str]) -> Command {
+        let words: Vec<&str> = prefix.iter().copied().chain([env!("CARGO_BIN_EXE_keyward")]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(["serve", "--config"]).arg(self.path("config/keyward.toml"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    fn command(&self) -> Command {
+        self.command_after(&[])
+    }
+
+    /// Starts Keyward by another program and waits until it serves.
+    pub fn start_after(&self, prefix: &[&str]) -> Running<'_> {
+        self.started(self.command_after(prefix))
     }
 
     /// Starts Keyward and waits until it serves.
@@ -125,7 +138,13 @@ impl House {
 
     /// The same with more arguments.
     pub fn start_with(&self, arguments: &[&str]) -> Running<'_> {
-        let mut child = self.command().args(arguments).spawn().unwrap();
+        let mut command = self.command();
+        command.args(arguments);
+        self.started(command)
+    }
+
+    fn started(&self, mut command: Command) -> Running<'_> {
+        let mut child = command.spawn().unwrap();
         let unread = Arc::new(AtomicBool::new(false));
         let output = collect(child.stdout.take().unwrap(), unread.clone());
         let errors = collect(child.stderr.take().unwrap(), unread.clone());
@@ -195,6 +214,18 @@ impl Running<'_> {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    /// Has the files read again: the status, and what was told.
+    pub fn reload(&self, query: &str) -> (u16, Value) {
+        let mut response = self.agent.post(format!("http://{}/-/reload{query}", self.admin)).send_empty().unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Everything that the admin port tells about policies.
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.page("/status").1).unwrap()
+    }
+
     /// The value of a metric, named with its labels.
     pub fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.page("/metrics");
@@ -252,11 +283,26 @@ impl Running<'_> {
 
     /// Sends a request like [`Self::call`]; `None` if no whole answer came.
     pub fn try_call(&self, caller: Caller, operation: &str, params: &[(&str, &str)]) -> Option<Reply> {
+        self.try_call_if(None, caller, operation, params)
+    }
+
+    /// The same, if what it replaces has this hash.
+    pub fn try_call_if(
+        &self,
+        if_match: Option<&str>,
+        caller: Caller,
+        operation: &str,
+        params: &[(&str, &str)],
+    ) -> Option<Reply> {
         let body = signed_v1(caller, operation, params);
-        let request = self.agent.post(format!("http://{}/", self.api));
+        let mut request = self.agent.post(format!("http://{}/", self.api));
+        if let Some(hash) = if_match {
+            request = request.header("if-match", format!("\"{hash}\""));
+        }
         let mut response = request.header("content-type", "application/x-www-form-urlencoded").send(body).ok()?;
         let text = response.body_mut().read_to_string().ok()?;
-        Some(Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).ok()? })
+        let version = response.headers().get("x-keyward-policies").map(|it| it.to_str().unwrap().to_owned());
+        Some(Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).ok()?, version })
     }
 
     /// Waits for the end of the process.

@@ -89,3 +89,40 @@ fn what_is_wrong_with_a_policy_is_told() {
     );
     house.ok("SetKeyPolicy", &[("KeyId", &key), ("Policy", &largest)]);
 }
+
+/// Each foreign account that the policies of an instance name costs one unit of its quota.
+#[test]
+fn foreign_accounts_are_counted() {
+    const EXCEEDED: &str = "400 Rejected.ShareQuotaExceedLimit: Instance Share Quota Exceed Limit.";
+    let house = House::new();
+    let [one, two] = [(); 2].map(|()| house.key());
+    let elsewhere = text(&house.ok("CreateKey", &[("DKMSInstanceId", "kst-other")]), "/KeyMetadata/KeyId");
+    let naming = |accounts: std::ops::Range<u32>| {
+        let principals: Vec<String> = accounts.map(|account| format!(r#""acs:ram::{account}:*""#)).collect();
+        POLICY.replace(r#""acs:ram::1:*""#, &principals.join(","))
+    };
+    let set = |key: &str, policy: &str| match house.call(ALICE, "SetKeyPolicy", &[("KeyId", key), ("Policy", policy)]) {
+        Ok(_) => String::new(),
+        Err(error) => format!("{} {}: {}", error.status, error.code.as_str(), error.message),
+    };
+    for (key, accounts, expected) in [
+        (&one, 100..201, EXCEEDED),
+        (&one, 100..200, ""),
+        // The same accounts cost nothing more; the account's own costs nothing at all.
+        (&two, 150..200, ""),
+        (&two, 1..2, ""),
+        (&two, 150..201, EXCEEDED),
+        (&elsewhere, 150..201, ""),
+        // Who names fewer makes room for others.
+        (&one, 100..150, ""),
+        (&two, 150..201, EXCEEDED),
+        (&two, 150..200, ""),
+    ] {
+        assert_eq!(set(key, &naming(accounts.clone())), expected, "{accounts:?}");
+    }
+    house
+        .ok("CreateSecret", &[("SecretName", "s"), ("VersionId", "1"), ("SecretData", "x"), ("EncryptionKeyId", &one)]);
+    let secret = naming(300..301);
+    assert_eq!(house.refused("SetSecretPolicy", &[("SecretName", "s"), ("Policy", &secret)]), EXCEEDED);
+    assert_eq!(house.refused("CreateKey", &[("DKMSInstanceId", INSTANCE), ("Policy", &secret)]), EXCEEDED);
+}

@@ -1,6 +1,9 @@
 //! Policies that are set and removed by requests: on the disk, or in memory only.
 
-#![expect(clippy::disallowed_methods, reason = "tests look at the files that the store writes")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the files that the store writes, and tell a process what to do"
+)]
 
 use super::*;
 use crate::store::layout::FileKey;
@@ -206,4 +209,58 @@ fn a_policy_behind_a_link_is_read_only() {
     let set = store.set_policy(Kind::Key, "1", "key-3", &key("kms:Encrypt"), &|_| true, now());
     assert!(matches!(set, Err(SetPolicyError::ReadOnly { .. })));
     assert!(house.folder.path().join("p/keys/key-3.json").is_symlink());
+}
+
+/// Where the process that dies finds the folder, and at which step it dies.
+const DIES_IN: &str = "KEYWARD_TEST_DIES_IN";
+
+/// Not a test of its own: the process that [`whoever_dies_while_he_saves_leaves_a_whole_file`] watches die.
+#[test]
+#[ignore = "run by another test"]
+fn dies_while_it_saves() {
+    let Ok(told) = std::env::var(DIES_IN) else { return };
+    let [folder, fails, name]: [&str; 3] = told.split('|').collect::<Vec<_>>().try_into().unwrap();
+    let text = "[kms]\naccount = '1'\ndata = 'd'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
+    let settings = Settings::parse(text, std::path::Path::new(folder)).unwrap();
+    let store = Store::open(&settings, now()).unwrap();
+    let step = |step: Step| {
+        if format!("{step:?}") == fails {
+            let process = std::process::id().to_string();
+            let _ = std::process::Command::new("kill").args(["-9", &process]).status();
+            std::thread::park();
+        }
+        Ok(())
+    };
+    let file = FileKey::new(Kind::Key, "1", name);
+    store.change(&file, Some(&key("kms:*")), &|_| true, now(), &step).unwrap();
+}
+
+/// F21: killed at each step of a save, of a policy that was there and of a new one.
+#[test]
+fn whoever_dies_while_he_saves_leaves_a_whole_file() {
+    for (name, before) in [("key-1", Some(key("kms:Encrypt"))), ("key-2", None)] {
+        for (fails, is_done) in
+            [("Write", false), ("Install", false), ("SyncFolder", true), ("Remove", true), ("", true)]
+        {
+            let house = House::new();
+            let test = "store::tests::setting::dies_while_it_saves";
+            let status = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", test, "--ignored"])
+                .env(DIES_IN, format!("{}|{fails}|{name}", house.folder.path().display()))
+                .stdout(std::process::Stdio::null())
+                .status()
+                .unwrap();
+            // A new file replaces nothing that would have to be removed.
+            let dies = !fails.is_empty() && (name, fails) != ("key-2", "Remove");
+            assert_eq!(status.success(), !dies, "{name} {fails}");
+            let text = fs::read_to_string(house.folder.path().join(format!("p/keys/{name}.json"))).ok();
+            let expected = if is_done { Some(key("kms:*")) } else { before.clone() };
+            assert_eq!(text, expected, "{name} {fails}");
+            let store = house.open();
+            store.sweep();
+            let names = fs::read_dir(house.folder.path().join("p/keys")).unwrap().map(|it| it.unwrap().file_name());
+            let left: Vec<_> = names.filter(|name| !name.to_str().unwrap().ends_with(".json")).collect();
+            assert!(left.is_empty(), "{name} {fails}: {left:?}");
+        }
+    }
 }
