@@ -54,7 +54,7 @@ fn key_policy(key: &Key) -> (String, Arc<Policy>) {
     (key.id.clone(), policy(Kind::Key, &format!("keys/{}.json", key.id), &text))
 }
 
-fn members() -> Vec<Box<[Arc<Policy>]>> {
+fn members() -> Arc<[Box<[Arc<Policy>]>]> {
     let actions = scenario::BY_RAM.map(|action| format!("\"kms:{action}\"")).join(",");
     let text = format!(
         r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":[{actions}],
