@@ -100,17 +100,15 @@ impl House {
 
     /// A member of what is answered.
     fn member(&self, operation: &str, own: &[(&str, &str)], name: &str) -> String {
-        let answer = self
-            .kms
-            .execute(&self.permit(operation, own), self.now, &mut Vec::new())
-            .unwrap_or_else(|why| panic!("{why:?}"));
+        let answer =
+            self.kms.execute(&self.permit(operation, own), self.now).result.unwrap_or_else(|why| panic!("{why:?}"));
         answer.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// The one version of a key.
     fn version(&self, key: &str) -> String {
         let permit = self.permit("DescribeKey", &[("KeyId", key)]);
-        let answer = self.kms.execute(&permit, self.now, &mut Vec::new()).unwrap_or_else(|why| panic!("{why:?}"));
+        let answer = self.kms.execute(&permit, self.now).result.unwrap_or_else(|why| panic!("{why:?}"));
         answer.values().find_map(|metadata| metadata.get("PrimaryKeyVersion")?.as_str()).unwrap_or_default().to_owned()
     }
 }
@@ -139,7 +137,7 @@ fn cases(house: &House) -> Vec<Case> {
 }
 
 fn execute(house: &House, permit: &Permit) {
-    black_box(house.kms.execute(black_box(permit), house.now, &mut Vec::new())).unwrap_or_else(|why| panic!("{why:?}"));
+    black_box(house.kms.execute(black_box(permit), house.now).result).unwrap_or_else(|why| panic!("{why:?}"));
 }
 
 fn operations(criterion: &mut Criterion) {

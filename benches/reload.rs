@@ -92,7 +92,7 @@ fn measure(folder: &Path) {
     let (before, begun) = (resident_bytes(), Instant::now());
     let store = Arc::new(Store::open(&settings, Timestamp::now()).expect("policies"));
     let (start, memory) = (begun.elapsed(), resident_bytes().saturating_sub(before));
-    let size = store.status().key_policies;
+    let size = store.status().counts.key_policies;
     let begun = Instant::now();
     store.reload(&Scope::Everything, Duration::ZERO, None, Timestamp::now());
     let rescan = begun.elapsed();

@@ -2,7 +2,7 @@
 //! credentials for a workload.
 //!
 //! The port shows names and numbers and, of policies that wait for approval, what would change; never a request. All that
-//! can be done here is to have the files read again. A browser that was lured here by a name of somebody else's gets
+//! can be done here is to have the files read again, and to approve a changed set that waits. A browser that was lured here by a name of somebody else's gets
 //! nothing, because the Host must be this port's own.
 
 mod credentials;
@@ -19,10 +19,11 @@ use serde_json::{Map, Value};
 
 pub use credentials::Vending;
 
+use crate::authz::Unavailable;
 use crate::listen::Tls;
 use crate::proxy::Drain;
 use crate::store::{Reloader, Store};
-use crate::telemetry::{Telemetry, TlsReport};
+use crate::telemetry::{PolicyReport, Telemetry, TlsReport};
 
 /// The admin port's application.
 pub struct Admin {
@@ -93,8 +94,10 @@ impl Admin {
     }
 
     fn metrics(&self, _: &str) -> Page {
-        let policies = (&*self.store.status(), &**self.store.health(), self.store.generations_alive());
-        let body = self.telemetry.metrics.render(policies, self.tls_status().as_deref());
+        let (status, watching) = (self.store.status(), self.store.watching());
+        let generations_alive = self.store.generations_alive();
+        let report = PolicyReport { status: &status, watching, generations_alive };
+        let body = self.telemetry.metrics.render(&report, self.tls_status().as_deref());
         Page { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", body }
     }
 
@@ -105,9 +108,9 @@ impl Admin {
     /// 200 while requests are taken, also when a file cannot be used: then the last good version is in force, and the
     /// answer says which file and why.
     fn readiness(&self, _: &str) -> Page {
-        let ready = self.is_ready();
-        let detail = status::readiness(ready, &self.store.status(), self.tls_status().as_deref());
-        Page::json(if ready { 200 } else { 503 }, detail)
+        let unready = self.unready();
+        let detail = status::readiness(unready, &self.store.status(), self.tls_status().as_deref());
+        Page::json(if unready.is_some() { 503 } else { 200 }, detail)
     }
 
     /// Everything about policies; with `?files`, every file in force.
@@ -116,12 +119,13 @@ impl Admin {
     }
 
     fn everything(&self, with_files: bool) -> Map<String, Value> {
-        status::everything(self.is_ready(), &self.store, self.tls_status().as_deref(), with_files)
+        status::everything(self.unready(), &self.store, self.tls_status().as_deref(), with_files)
     }
 
-    /// Whether requests are taken: it is not ending, and what is in force may be judged by.
-    fn is_ready(&self) -> bool {
-        !self.drain.is_ending() && self.store.current().validity.check(now()).is_ok()
+    /// Why no requests are taken, in one word; `None` if they are.
+    fn unready(&self) -> Option<&'static str> {
+        let validity = self.store.current().validity.check(now());
+        if self.drain.is_ending() { Some("ending") } else { validity.err().map(Unavailable::reason) }
     }
 
     /// Has everything read again, and tells what came of it: 200 if all of it can be used, 422 if not, or if it waits for
@@ -135,11 +139,14 @@ impl Admin {
         let reloader = self.reloader.clone();
         let looked = tokio::task::spawn_blocking(move || reloader.reload(approved)).await;
         if !looked.unwrap_or(false) {
-            return Page::text(503, "nobody read the files: Keyward is ending\n");
+            return Page::text(
+                503,
+                "nobody read the files within a minute, or Keyward is ending; ask /status, or again\n",
+            );
         }
-        let status = self.store.status();
-        let is_taken = status.problems.is_empty() && status.waiting.is_none();
-        Page::json(if is_taken { 200 } else { 422 }, self.everything(false))
+        let told = self.everything(false);
+        let is_well = told.get("well") == Some(&Value::Bool(true));
+        Page::json(if is_well { 200 } else { 422 }, told)
     }
 }
 

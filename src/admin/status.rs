@@ -1,30 +1,32 @@
 //! What the admin port tells about policies: for probes, for `keyward status`, and for whoever asks it directly.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::authz::Validity;
-use crate::store::{Health, Status, Store};
+use crate::source::shown;
+use crate::store::{Difference, Shown, Status, Store, Watching};
 use crate::telemetry::TlsReport;
 
-use std::sync::atomic::Ordering;
-
-/// What readiness tells.
-pub fn readiness(ready: bool, status: &Status, tls: Option<&TlsReport>) -> Map<String, Value> {
+/// What readiness tells. `unready` is why no requests are taken, in one word.
+pub fn readiness(unready: Option<&'static str>, status: &Status, tls: Option<&TlsReport>) -> Map<String, Value> {
     let of_tls = tls.into_iter().flat_map(|tls| &tls.problems);
     let problems: Vec<String> = status.problems.iter().chain(of_tls).map(ToString::to_string).collect();
     let warnings: Vec<String> = status.warnings.iter().map(|finding| format!("warning{finding}")).collect();
     let members = [
-        ("ready", ready.into()),
+        ("ready", unready.is_none().into()),
+        ("unready", unready.map_or(Value::Null, Value::from)),
         ("generation", status.generation.into()),
         ("hash", status.hash.as_ref().into()),
         ("in_force_since", time(status.since)),
         ("confirmed", time(status.confirmed)),
         (
             "policies",
-            json!({ "key": status.key_policies, "secret": status.secret_policies, "ram": status.ram_policies }),
+            json!({ "key": status.counts.key_policies, "secret": status.counts.secret_policies, "ram": status.counts.ram_policies }),
         ),
-        ("callers", status.callers.into()),
+        ("callers", status.counts.callers.into()),
         ("problems", problems.into()),
         ("warnings", warnings.into()),
     ];
@@ -32,29 +34,38 @@ pub fn readiness(ready: bool, status: &Status, tls: Option<&TlsReport>) -> Map<S
 }
 
 /// Everything there is to tell. `with_files` adds every policy file in force, with its hash.
-pub fn everything(ready: bool, store: &Store, tls: Option<&TlsReport>, with_files: bool) -> Map<String, Value> {
+pub fn everything(
+    unready: Option<&'static str>,
+    store: &Store,
+    tls: Option<&TlsReport>,
+    with_files: bool,
+) -> Map<String, Value> {
     let status = store.status();
-    let mut members = readiness(ready, &status, tls);
+    let mut members = readiness(unready, &status, tls);
+    let has_problems = !status.problems.is_empty() || tls.is_some_and(|tls| !tls.problems.is_empty());
+    let is_well = unready.is_none() && !has_problems && status.waiting.is_none();
     let mut add = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
     let settings = store.settings();
-    add("accounts", status.accounts.into());
-    add("directory", crate::source::shown(&settings.directory).into());
-    add("identities", crate::source::shown(&settings.identities).into());
+    // Whether what is in force is what the files say, and is judged by.
+    add("well", is_well.into());
+    add("accounts", status.counts.accounts.into());
+    add("directory", shown(&settings.directory).into());
+    add("identities", shown(&settings.identities).into());
     add("looked", time(status.looked));
     let last = status.last_problem.as_ref();
     add(
         "last_problem",
         last.map_or(Value::Null, |(at, it)| json!({ "time": format!("{at:.3}"), "problem": it.to_string() })),
     );
+    let waiting = status.waiting.as_ref();
     add(
         "waiting",
-        status.waiting.as_ref().map_or(Value::Null, |waiting| {
-            let changes: Vec<Value> =
-                waiting.changes.iter().map(|change| json!({ "file": change.file, "diff": change.diff })).collect();
-            json!({ "hash": waiting.hash, "changes": changes })
+        waiting.map_or(Value::Null, |waiting| {
+            let differences: Vec<Value> = waiting.differences.iter().map(difference).collect();
+            json!({ "approval": waiting.approval, "differences": differences })
         }),
     );
-    add("watching", watching(store.health()));
+    add("watching", watching(store.watching()));
     add("reloads", json!({ "taken": status.reloads_taken, "refused": status.reloads_refused }));
     add("generations_alive", store.generations_alive().into());
     add(
@@ -71,12 +82,21 @@ pub fn everything(ready: bool, store: &Store, tls: Option<&TlsReport>, with_file
     members
 }
 
-fn watching(health: &Health) -> Value {
+fn difference(of: &Difference) -> Value {
+    let (lines, why) = match &of.shown {
+        Shown::Lines(lines) => (Some(lines), None),
+        Shown::TooLong => (None, Some("too long")),
+        Shown::Secret => (None, Some("may be secret")),
+    };
+    json!({ "file": of.file, "lines": lines, "not_shown": why })
+}
+
+fn watching(watching: &Watching) -> Value {
     json!({
-        "events": health.is_watching(),
-        "changes": health.events.load(Ordering::Relaxed),
-        "errors": health.errors.load(Ordering::Relaxed),
-        "rearmed": health.rearmed.load(Ordering::Relaxed),
+        "told": watching.is_told(),
+        "changes": watching.changes.load(Ordering::Relaxed),
+        "errors": watching.errors.load(Ordering::Relaxed),
+        "rearmed": watching.rearmed.load(Ordering::Relaxed),
     })
 }
 

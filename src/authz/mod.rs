@@ -30,7 +30,7 @@ pub use snapshot::{PoliciesByName, PolicyTable, Rules, Snapshot, Validity, Versi
 pub use system::{is_system_policy, system_policy};
 pub use trail::{Outcome, Trail};
 pub use unavailable::Unavailable;
-pub use vocabulary::{deny_everything, parse_policy, vocabulary};
+pub use vocabulary::{denial, parse_policy, vocabulary};
 
 use facts::Facts;
 

@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use super::index::ResourceIndex;
 use super::needs::Target;
 use super::unavailable::Unavailable;
-use super::vocabulary::deny_everything;
+use super::vocabulary::denial;
 use crate::authn::{Authority, Directory, IdentityRules, SessionKey};
 use crate::policy::{AccountPrincipal, Kind, Policy};
 
 /// What a key or secret without a policy is judged by, where that is not RAM alone. Its owner's root may set one.
-static NO_POLICY: LazyLock<Option<Policy>> = LazyLock::new(|| deny_everything("no policy", "NoPolicyIsADenial"));
+static NO_POLICY: LazyLock<Policy> = LazyLock::new(|| denial("no policy", "NoPolicyIsADenial"));
 
 /// Policies, directory and names as they were at one moment. A request is judged by one snapshot from start to end.
 #[derive(Clone)]
@@ -121,7 +121,7 @@ impl Snapshot {
     pub fn policy_of(&self, target: &Target) -> Option<&Policy> {
         let policy = self.policies.of_target(target);
         let without = || match (self.rules.without_policy, target) {
-            (WithoutPolicy::Deny, Target::Key(_) | Target::Secret(_)) => NO_POLICY.as_ref(),
+            (WithoutPolicy::Deny, Target::Key(_) | Target::Secret(_)) => Some(&*NO_POLICY),
             _ => None,
         };
         policy.or_else(without)

@@ -27,13 +27,9 @@ pub fn parse_policy(kind: Kind, name: &str, text: &str) -> Result<Policy, Vec<Pr
     Policy::parse(kind, name, text, vocabulary())
 }
 
-/// A policy that denies everything to everybody it is asked about, under this name and for this reason. In the place of
-/// any kind of policy, it leaves nobody anything but the owner's root.
-pub fn deny_everything(name: &str, why: &str) -> Option<Policy> {
-    let text =
-        format!(r#"{{"Version":"1","Statement":[{{"Sid":"{why}","Effect":"Deny","Action":"*","Resource":"*"}}]}}"#);
-    // A RAM policy speaks of whoever has it: it names nobody.
-    parse_policy(Kind::Ram, name, &text).ok()
+/// A denial in the place of a policy; see [`Policy::denial`].
+pub fn denial(name: &str, why: &str) -> Policy {
+    Policy::denial(name, why, vocabulary())
 }
 
 fn known_action(need: &Need) -> KnownAction {

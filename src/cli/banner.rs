@@ -32,15 +32,20 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
             "policies",
             format!(
                 "{} for keys, {} for secrets, {} RAM policies  in {}",
-                status.key_policies,
-                status.secret_policies,
-                status.ram_policies,
+                status.counts.key_policies,
+                status.counts.secret_policies,
+                status.counts.ram_policies,
                 shown(&settings.policies.directory)
             ),
         ),
         (
             "callers",
-            format!("{} in {} accounts  in {}", status.callers, status.accounts, shown(&settings.policies.identities)),
+            format!(
+                "{} in {} accounts  in {}",
+                status.counts.callers,
+                status.counts.accounts,
+                shown(&settings.policies.identities)
+            ),
         ),
         ("holds", format!("{keys} and {secrets}  {}", kept(house))),
         ("metrics", format!("http://{}/metrics, /healthz, /readyz", doors.admin_address)),

@@ -8,7 +8,7 @@ use super::check::Report;
 use crate::kms::percent_encode;
 use crate::policy::{Finding, RULES};
 use crate::source::Problem;
-use crate::store::READABLE_SECRET;
+use crate::store::FILE_RULES;
 
 /// The rule of everything that cannot be used.
 const UNUSABLE: &str = "unusable";
@@ -42,7 +42,7 @@ fn rules() -> Vec<Value> {
 
 /// Code, title and reason of everything that is most likely not meant.
 pub fn warning_rules() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    RULES.iter().map(|rule| (rule.code, rule.title, rule.why)).chain([READABLE_SECRET])
+    RULES.iter().map(|rule| (rule.code, rule.title, rule.why)).chain(FILE_RULES)
 }
 
 fn result(code: &str, level: &str, problem: &Problem) -> Value {

@@ -48,7 +48,7 @@ pub struct Status {
 pub struct Reload {
     #[command(flatten)]
     admin: AdminPort,
-    /// Put in force the changed set with this hash, which `keyward status` told
+    /// Put in force the changed set that waits under this hash; `keyward status` told it
     #[arg(long, value_name = "HASH")]
     approve: Option<String>,
 }
@@ -98,7 +98,7 @@ fn tell(admin: &AdminPort, is_post: bool, path: &str) -> Exit {
         Format::Json => writeln!(out, "{answer:#}"),
         Format::Text => text(&mut out, &answer),
     };
-    if is_well(&answer) { Exit::Yes } else { Exit::No }
+    if answer.get("well") == Some(&Value::Bool(true)) { Exit::Yes } else { Exit::No }
 }
 
 fn ask(admin: &AdminPort, is_post: bool, path: &str) -> Result<Value> {
@@ -122,11 +122,12 @@ fn ask(admin: &AdminPort, is_post: bool, path: &str) -> Result<Value> {
     told.map_err(|_| anyhow::anyhow!("{address} answers {}: {}", response.status(), body.trim()))
 }
 
-/// Whether what is in force is what the files say, and is judged by.
-fn is_well(answer: &Value) -> bool {
-    let has_problems = answer["problems"].as_array().is_none_or(|problems| !problems.is_empty());
-    answer["ready"] == true && !has_problems && answer["waiting"].is_null()
-}
+/// Why nothing is judged, by the word for it.
+const UNREADY: [(&str, &str); 3] = [
+    ("ending", "Keyward is ending"),
+    ("stale_policies", "for too long nobody could confirm that the files say this (max_age_seconds)"),
+    ("no_identities", "the identities cannot be used (on_invalid)"),
+];
 
 fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     let said = |pointer: &str| match answer.pointer(pointer) {
@@ -134,30 +135,35 @@ fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    let mut line = |label: &str, text: String| writeln!(out, "{LABEL}{label:<12}{LABEL:#}{text}");
-    let in_force = if answer["ready"] == true {
-        format!("{GOOD}generation {}{GOOD:#} since {}", said("/generation"), said("/in_force_since"))
-    } else {
-        format!("{WRONG}nothing is judged by it{WRONG:#}: generation {} is stale, or Keyward ends", said("/generation"))
+    let number = |pointer: &str| answer.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let many = |pointer: &str, one: &str, many: &str| {
+        counted(usize::try_from(number(pointer)).unwrap_or(usize::MAX), one, many)
     };
-    line("in force", in_force)?;
+    let mut line = |label: &str, text: String| writeln!(out, "{LABEL}{label:<12}{LABEL:#}{text}");
+    let generation = format!("generation {}", number("/generation"));
+    let unready = answer.pointer("/unready").and_then(Value::as_str);
+    line(
+        "in force",
+        match unready.map(|why| UNREADY.iter().find(|(word, _)| *word == why).map_or(why, |(_, told)| told)) {
+            None => format!("{GOOD}{generation}{GOOD:#} since {}", said("/in_force_since")),
+            Some(why) => format!("{generation}, and {WRONG}nothing is judged by it{WRONG:#}: {why}"),
+        },
+    )?;
     line("hash", said("/hash"))?;
-    let counts = ["key", "secret", "ram"].map(|kind| said(&format!("/policies/{kind}")));
-    let [keys, secrets, ram] = counts;
+    let [keys, secrets, ram] = ["key", "secret", "ram"].map(|kind| number(&format!("/policies/{kind}")));
     line("policies", format!("{keys} for keys, {secrets} for secrets, {ram} RAM policies  in {}", said("/directory")))?;
-    line("callers", format!("{} in {} accounts  in {}", said("/callers"), said("/accounts"), said("/identities")))?;
+    let callers = (many("/callers", "caller", "callers"), many("/accounts", "account", "accounts"));
+    line("identities", format!("{} in {}  in {}", callers.0, callers.1, said("/identities")))?;
     line("confirmed", format!("{}; looked at {}", said("/confirmed"), said("/looked")))?;
     if !answer["valid_until"].is_null() {
         line("valid until", said("/valid_until"))?;
     }
-    let events = if answer.pointer("/watching/events") == Some(&Value::Bool(true)) {
-        "changes are told"
-    } else {
-        "changes are looked for"
-    };
-    let numbers = (said("/watching/changes"), said("/watching/errors"), said("/watching/rearmed"));
-    line("watching", format!("{events}; {} so far, {} errors, begun anew {} times", numbers.0, numbers.1, numbers.2))?;
-    line("reloads", format!("{} taken, {} refused", said("/reloads/taken"), said("/reloads/refused")))?;
+    let is_told = answer.pointer("/watching/told") == Some(&Value::Bool(true));
+    let how = if is_told { "the system tells changes" } else { "changes are looked for" };
+    let errors = (many("/watching/errors", "error", "errors"), many("/watching/rearmed", "time", "times"));
+    let changes = many("/watching/changes", "change", "changes");
+    line("watching", format!("{how}; {changes} so far, {}, begun anew {}", errors.0, errors.1))?;
+    line("reloads", format!("{} taken, {} refused", number("/reloads/taken"), number("/reloads/refused")))?;
     if !answer["last_problem"].is_null() {
         line("last error", format!("{} {}", said("/last_problem/time"), said("/last_problem/problem")))?;
     }
@@ -173,15 +179,18 @@ fn lists(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     for warning in texts("warnings") {
         writeln!(out, "{NOTABLE}{warning}{NOTABLE:#}")?;
     }
-    if let Some(changes) = answer.pointer("/waiting/changes").and_then(Value::as_array) {
-        let hash = answer.pointer("/waiting/hash").and_then(Value::as_str).unwrap_or_default();
-        let count = counted(changes.len(), "changed file waits", "changed files wait");
-        writeln!(out, "\n{NOTABLE}{count} for approval{NOTABLE:#}: keyward reload --approve {hash}\n")?;
-        for change in changes {
-            let text = |name: &str| change[name].as_str().unwrap_or_default();
-            match text("diff") {
-                "" => writeln!(out, "{} is another one; it is not shown, because it holds secrets", text("file"))?,
-                diff => writeln!(out, "{diff}")?,
+    if let Some(differences) = answer.pointer("/waiting/differences").and_then(Value::as_array) {
+        let approval = answer.pointer("/waiting/approval").and_then(Value::as_str).unwrap_or_default();
+        let count = counted(differences.len(), "changed file waits", "changed files wait");
+        writeln!(out, "\n{NOTABLE}{count} for approval{NOTABLE:#}: keyward reload --approve {approval}\n")?;
+        for difference in differences {
+            let text = |name: &str| difference[name].as_str();
+            match (text("lines"), text("file").unwrap_or_default()) {
+                (Some(lines), _) => writeln!(out, "{lines}")?,
+                (None, file) => {
+                    let why = text("not_shown").unwrap_or_default();
+                    writeln!(out, "{file} is another one; how is not shown: it is {why}")?;
+                }
             }
         }
     }

@@ -28,10 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 pub use cipher::CipherError;
 pub use document::Counts;
+pub use functions::Members;
 pub use seed::check as check_seed;
 pub use session_key::{begin as begin_session, existing as existing_session_key};
 pub use storage::{CommitError, OpenError};
@@ -144,17 +144,14 @@ impl LocalKms {
         Ok(draft.finish().0.index().clone())
     }
 
-    /// Executes what was permitted, and returns the members of the answer, without `RequestId`. Blocks; what it changed
-    /// is on the disk when it returns. Adds the policies that it changed to `changes`.
-    ///
-    /// # Errors
-    /// KMS's own, as each operation documents them.
-    pub fn execute(
-        &self,
-        permit: &Permit,
-        now: Timestamp,
-        changes: &mut Vec<PolicyChange>,
-    ) -> Result<Map<String, Value>, KmsError> {
+    /// Executes what was permitted. Blocks; what it changed is on the disk when it returns.
+    pub fn execute(&self, permit: &Permit, now: Timestamp) -> Executed {
+        let execution = Execution::new(self, permit, self.at(now), now);
+        let result = self.answer(permit, &execution, now);
+        Executed { result, changes: execution.into_changes() }
+    }
+
+    fn answer(&self, permit: &Permit, execution: &Execution<'_>, now: Timestamp) -> Result<Members, KmsError> {
         let operation = match &permit.request().call {
             Call::Known(operation) => operation,
             Call::Unknown(_) => return Err(ErrorCode::ApiNotFound.into()),
@@ -170,10 +167,7 @@ impl LocalKms {
             let message = format!("This action is not supported: {} has no DryRun.", operation.name);
             return Err(KmsError::new(ErrorCode::UnsupportedOperation, message));
         }
-        let execution = Execution::new(self, permit, self.at(now), now);
-        let result = function(&execution);
-        changes.extend(execution.into_changes());
-        match result {
+        match function(execution) {
             Ok(_) if is_trial => Err(ErrorCode::DryRunOperation.into()),
             Err(error) if is_trial && error.code != ErrorCode::InternalFailure => {
                 Err(KmsError::because(ErrorCode::Validation, error.message))
@@ -221,7 +215,11 @@ impl LocalKms {
             let overdue: Vec<Due> = draft.state().overdue(now).cloned().collect();
             overdue.iter().try_for_each(|due| happen(draft, due, (&self.ids, now)))
         });
-        done.map(|_| ()).inspect_err(|_| self.failed_in.store(second, Ordering::Relaxed))
+        let ((), changes) = done.inspect_err(|_| self.failed_in.store(second, Ordering::Relaxed))?;
+        for change in changes {
+            tracing::info!(file = change.file, old = change.old, "a policy was removed with what it belonged to");
+        }
+        Ok(())
     }
 
     /// How many keys there are, in all accounts.
@@ -303,6 +301,14 @@ impl LocalKms {
     fn storage(&self) -> MutexGuard<'_, Storage> {
         self.storage.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What became of an execution.
+pub struct Executed {
+    /// The members of the answer, without `RequestId`; or KMS's own error, as each operation documents them.
+    pub result: Result<Members, KmsError>,
+    /// The policies that it changed.
+    pub changes: Vec<PolicyChange>,
 }
 
 /// How an execution spends its time.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::authz::parse_policy;
 use crate::kms::{self, ErrorCode, KmsError, Params, truth};
-use crate::policy::Kind;
+use crate::policy::{Kind, Policy};
 use crate::source::Problem;
 use crate::source::json::Node;
 
@@ -107,13 +107,12 @@ pub fn instance(params: &Params) -> Result<Option<String>, KmsError> {
 ///
 /// # Errors
 /// `InvalidParameter` with the first mistake and its place, or `Forbidden.KeyPolicyUnSupported`.
-pub fn policy(params: &Params, kind: Kind, in_instance: bool) -> Result<Option<&str>, KmsError> {
+pub fn policy(params: &Params, kind: Kind, in_instance: bool) -> Result<Option<Policy>, KmsError> {
     let Some(text) = params.given("Policy") else { return Ok(None) };
     if !in_instance {
         return Err(ErrorCode::KeyPolicyUnSupported.into());
     }
-    parse_policy(kind, "Policy", text).map_err(|problems| invalid_policy(&problems))?;
-    Ok(Some(text))
+    parse_policy(kind, "Policy", text).map(Some).map_err(|problems| invalid_policy(&problems))
 }
 
 /// What is told about a policy document with mistakes: the first one.

@@ -155,6 +155,25 @@ fn matches_any(patterns: &[Pattern], text: &str) -> bool {
 }
 
 impl Policy {
+    /// A policy that denies everything to everybody it is asked about, under this name and for this reason. In the place of
+    /// any kind of policy, it leaves nobody anything but the owner's root.
+    pub fn denial(name: &str, why: &str, vocabulary: &Vocabulary) -> Self {
+        let all = || Pattern::exact("*");
+        let statement = Statement {
+            sid: Some(why.into()),
+            effect: Effect::Deny,
+            principals: Box::default(),
+            actions: Actions::new(false, Box::new([all()]), vocabulary),
+            resources: Resources::new(vec![all()]),
+            conditions: Box::default(),
+            position: Position { line: 1, column: 1 },
+        };
+        let text =
+            format!(r#"{{"Version":"1","Statement":[{{"Sid":"{why}","Effect":"Deny","Action":"*","Resource":"*"}}]}}"#);
+        // A RAM policy speaks of whoever has it: it names nobody.
+        Self { name: name.into(), kind: Kind::Ram, text: text.into(), statements: Box::new([statement]), index: None }
+    }
+
     /// Reads a policy document.
     ///
     /// # Errors

@@ -17,9 +17,9 @@ use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
 use super::turns::Turns;
 use crate::authn::ReplayMemory;
 use crate::authz::{Judgement, Permit, Trail, Version, authorize};
-use crate::kms::{Answer, ErrorCode, Format, KmsError, Origin, RawRequest};
+use crate::kms::{Answer, ErrorCode, Format, Origin, RawRequest};
 use crate::listen::{Allowance, Connection, Peer};
-use crate::local_kms::{LocalKms, Work};
+use crate::local_kms::{Executed, LocalKms, Work};
 use crate::settings::{Limits, Settings};
 use crate::store::{PolicyChange, Store};
 use crate::telemetry::{Record, Telemetry};
@@ -194,8 +194,9 @@ impl Api {
                 let begin = Instant::now();
                 let operation = permit.request().call.name().to_owned();
                 let format = permit.request().format;
-                let (result, changed) = self.execute(permit, now).await;
-                changes = changed;
+                let executed = self.execute(permit, now).await;
+                let result = executed.result;
+                changes = executed.changes;
                 (result.map(|members| Answer::success(format, &operation, &request_id, members)), Some(begin.elapsed()))
             }
             Err(rejection) => (Err(rejection.error()), None),
@@ -221,19 +222,19 @@ impl Api {
 
     /// Has a permitted request executed; what blocks, on a thread that may. Whatever is computed for long leaves a core
     /// to the others.
-    async fn execute(&self, permit: Permit, now: Timestamp) -> (Result<Members, KmsError>, Vec<PolicyChange>) {
+    async fn execute(&self, permit: Permit, now: Timestamp) -> Executed {
+        let failed = |error| Executed { result: Err(error), changes: Vec::new() };
         let _turn = match self.kms.work(&permit, now) {
-            Work::Quick => return execute(&self.kms, &permit, now),
+            Work::Quick => return self.kms.execute(&permit, now),
             Work::Waits => None,
             Work::Computes => match self.turns.take().await {
                 Ok(turn) => Some(turn),
-                Err(error) => return (Err(error), Vec::new()),
+                Err(error) => return failed(error),
             },
         };
         let kms = self.kms.clone();
-        tokio::task::spawn_blocking(move || execute(&kms, &permit, now))
-            .await
-            .unwrap_or_else(|_| (Err(ErrorCode::InternalFailure.into()), Vec::new()))
+        let executed = tokio::task::spawn_blocking(move || kms.execute(&permit, now)).await;
+        executed.unwrap_or_else(|_| failed(ErrorCode::InternalFailure.into()))
     }
 
     fn unreceived(&self, format: Format, host: &str, unreceived: &Unreceived) -> (String, Outcome) {
@@ -277,15 +278,6 @@ impl Api {
         let finished = session.finish().await.ok()??;
         Some(finished.into_parts().0).filter(|_| reusable)
     }
-}
-
-/// The members of an answer.
-type Members = serde_json::Map<String, serde_json::Value>;
-
-/// Executes what is permitted; also the policies that this changed.
-fn execute(kms: &LocalKms, permit: &Permit, now: Timestamp) -> (Result<Members, KmsError>, Vec<PolicyChange>) {
-    let mut changes = Vec::new();
-    (kms.execute(permit, now, &mut changes), changes)
 }
 
 async fn send(

@@ -7,4 +7,4 @@ pub mod json;
 mod problem;
 pub mod toml;
 
-pub use problem::{Position, Problem, counted, shown, suggest};
+pub use problem::{Position, Problem, counted, in_one_line, shown, suggest};

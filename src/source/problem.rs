@@ -67,6 +67,11 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Problems one after the other, where there is room for a line only.
+pub fn in_one_line(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 /// `; did you mean `x`?` when one of `known` is close to `written`, otherwise what there is to choose from.
 pub fn suggest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();

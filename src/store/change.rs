@@ -21,7 +21,7 @@ use super::read::read_policy;
 use super::set::{Entry, Good, Touched};
 use super::write::{self, NotReplaced, Step};
 use crate::policy::Kind;
-use crate::source::Problem;
+use crate::source::{Problem, in_one_line};
 
 /// A change that was made to a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,12 +58,11 @@ pub enum SetPolicyError {
 impl fmt::Display for SetPolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(problems) => {
-                let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                f.write_str(&told.join("; "))
-            }
+            Self::Invalid(problems) => f.write_str(&in_one_line(problems)),
             Self::Precondition => f.write_str("the policy in force is not the one to be replaced"),
-            Self::Conflict { file } => write!(f, "{file} is not what is in force: somebody else changed it"),
+            Self::Conflict { file } => {
+                write!(f, "{file} is not what is in force: it was changed by somebody else, or is not where it was")
+            }
             Self::ReadOnly { file } => write!(f, "{file} cannot be written: it is a link, or its folder is read-only"),
             Self::Io(error) => write!(f, "{error}"),
         }
@@ -79,11 +78,6 @@ pub fn hash_of(text: &str) -> String {
 }
 
 impl Store {
-    /// The document of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
-    pub fn policy_text(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
-        self.current().policies.text_of(kind, account, name)
-    }
-
     /// Stores the policy of a key or secret: on disk, durably, and then in force. Readers see the old or the new file,
     /// never a part. Blocks.
     ///
@@ -126,24 +120,24 @@ impl Store {
         let mut loader = self.lock();
         let path: Arc<str> = loader.files().layout().path(key).into();
         let new = text.map(|text| read_policy(key, &path, text)).transpose().map_err(SetPolicyError::Invalid)?;
-        let before = loader.files().entry(&path).and_then(|entry| entry.policy.as_ref());
+        let before = loader.files().entry(&path).and_then(|entry| entry.good.as_ref());
         let before = before.map(|good| good.policy.text.clone());
         if !precondition(before.as_deref()) {
             return Err(SetPolicyError::Precondition);
         }
         let change =
             PolicyChange { file: path.to_string(), old: before.as_deref().map(hash_of), new: text.map(hash_of) };
-        let written = match self.is_in_memory() {
+        let written = match self.in_memory {
             true => Stamp::read(&loader.files().on_disk(&path)).ok(),
-            false => on_disk(&loader, &path, before.as_deref(), text, step)?,
+            false => save(&loader, &path, before.as_deref(), text, step)?,
         };
         let mut files = loader.files().clone();
         let mut touched = Touched::default();
-        let policy = new.map(Good::new);
-        if policy.is_none() && !self.is_in_memory() {
+        let good = new.map(Good::new);
+        if good.is_none() && !self.in_memory {
             files.remove(&path, &mut touched);
-        } else if policy.is_some() || before.is_some() {
-            let entry = Entry { key: key.clone(), stamp: written, policy, only_here: self.is_in_memory() };
+        } else if good.is_some() || before.is_some() {
+            let entry = Entry { key: key.clone(), stamp: written, good, only_here: self.in_memory };
             files.put(&path, entry, Vec::new(), &mut touched);
         }
         files.finish(&touched);
@@ -154,7 +148,7 @@ impl Store {
 }
 
 /// Makes the change on the disk, if the file is what is in force.
-fn on_disk(
+fn save(
     loader: &Loader,
     path: &Arc<str>,
     before: Option<&str>,

@@ -13,9 +13,9 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::folder::Folder;
+use super::folder::{Folder, Inode};
 use super::layout::is_ignored;
-use super::status::Health;
+use super::status::Watching;
 
 /// How many times the quiet time may pass while changes go on, before they are read all the same.
 const PATIENCE: u32 = 20;
@@ -38,11 +38,11 @@ pub struct Events {
     woken: Receiver<Wake>,
     watcher: Option<RecommendedWatcher>,
     /// The folders as they were when watching them began.
-    identities: Vec<Option<(u64, u64)>>,
+    inodes: Vec<Option<Inode>>,
     failed: Arc<AtomicBool>,
     /// Whether it was said that watching fails. It is tried again all the time, and said once.
     has_told: bool,
-    health: Arc<Health>,
+    watching: Arc<Watching>,
 }
 
 /// Whether a change of this path matters.
@@ -134,7 +134,7 @@ impl Events {
     }
 
     /// The same, of which only what is relevant matters, for all to see how it goes.
-    pub fn among(watched: Vec<Watched>, relevant: Relevant, health: Arc<Health>) -> Self {
+    pub fn among(watched: Vec<Watched>, relevant: Relevant, watching: Arc<Watching>) -> Self {
         let (wake, woken) = mpsc::channel();
         let mut events = Self {
             watched,
@@ -142,10 +142,10 @@ impl Events {
             wake,
             woken,
             watcher: None,
-            identities: Vec::new(),
+            inodes: Vec::new(),
             failed: Arc::default(),
             has_told: false,
-            health,
+            watching,
         };
         events.arm();
         events
@@ -158,24 +158,24 @@ impl Events {
 
     /// Whether events come.
     pub fn is_watching(&self) -> bool {
-        self.health.is_watching()
+        self.watching.is_told()
     }
 
     /// Begins to watch anew, if watching failed or a folder is another one by now. Then something may have been missed:
     /// returns whether that is so.
     pub fn rearm(&mut self) -> bool {
         let is_broken = self.watcher.is_none() || self.failed.load(Ordering::Relaxed);
-        if !is_broken && self.identities == identities(&self.watched) {
+        if !is_broken && self.inodes == inodes(&self.watched) {
             return false;
         }
         self.arm();
-        self.health.rearmed.fetch_add(1, Ordering::Relaxed);
+        self.watching.rearmed.fetch_add(1, Ordering::Relaxed);
         true
     }
 
     fn arm(&mut self) {
         self.failed.store(false, Ordering::Relaxed);
-        self.identities = identities(&self.watched);
+        self.inodes = inodes(&self.watched);
         // The old one ends first: both may not fit into what the system allows.
         self.watcher = None;
         let mut failures = Vec::new();
@@ -188,8 +188,8 @@ impl Events {
                 self.watcher = Some(watcher);
             }
         }
-        self.health.set_watching(failures.is_empty());
-        self.health.errors.fetch_add(failures.len() as u64, Ordering::Relaxed);
+        self.watching.set_told(failures.is_empty());
+        self.watching.errors.fetch_add(failures.len() as u64, Ordering::Relaxed);
         // What is not there is waited for; anything else is tried again.
         let is_not_there = |error: &notify::Error| matches!(error.kind, ErrorKind::PathNotFound);
         let is_broken = failures.iter().any(|error| !is_not_there(error));
@@ -202,19 +202,19 @@ impl Events {
 
     fn watch(&self) -> notify::Result<RecommendedWatcher> {
         let (wake, relevant) = (self.wake.clone(), self.relevant.clone());
-        let (failed, health) = (self.failed.clone(), self.health.clone());
+        let (failed, watching) = (self.failed.clone(), self.watching.clone());
         let on_event = move |event: notify::Result<Event>| {
             let changed = match event {
                 Ok(event) => changed(&event, &*relevant),
                 Err(error) => {
                     tracing::warn!(%error, "watching files failed; it begins anew");
-                    health.errors.fetch_add(1, Ordering::Relaxed);
+                    watching.errors.fetch_add(1, Ordering::Relaxed);
                     failed.store(true, Ordering::Relaxed);
                     Some(Changed { more: true, ..Changed::default() })
                 }
             };
             if let Some(changed) = changed {
-                health.events.fetch_add(1, Ordering::Relaxed);
+                watching.changes.fetch_add(1, Ordering::Relaxed);
                 let _ = wake.send(Wake::Changed(changed));
             }
         };
@@ -264,8 +264,8 @@ impl Events {
     }
 }
 
-fn identities(watched: &[Watched]) -> Vec<Option<(u64, u64)>> {
-    watched.iter().map(|(path, _)| Folder::identity_of(path)).collect()
+fn inodes(watched: &[Watched]) -> Vec<Option<Inode>> {
+    watched.iter().map(|(path, _)| Folder::inode_of(path)).collect()
 }
 
 /// What an event says that matters; `None` if nothing does. Reading a file is an event too: whoever reads because of it

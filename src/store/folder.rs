@@ -32,6 +32,9 @@ const STICKY: u32 = 0o1000;
 /// Seconds since 1970, and nanoseconds.
 pub type Time = (i64, i64);
 
+/// Device and inode: what a name leads to.
+pub type Inode = (u64, u64);
+
 /// What tells that a file may have changed. The change time cannot be set back by a program, so a file that was edited
 /// and then given its old date is noticed too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,40 +117,40 @@ pub struct Listing {
 pub struct Folder {
     root: Dir,
     path: PathBuf,
-    identity: (u64, u64),
+    inode: Inode,
     data: Option<Stamp>,
     /// Whether it does not matter that everybody may write something.
-    tolerant: bool,
+    others_may_write: bool,
 }
 
 impl Folder {
-    /// Opens the folder. Unless `tolerant`, what everybody may write is not used; on a mount that nobody can write it is.
+    /// Opens the folder. Unless `others_may_write`, what everybody may write is not used; on a mount that nobody can write it is.
     ///
     /// # Errors
     /// It is not there, or cannot be read.
-    pub fn open(path: &Path, tolerant: bool) -> io::Result<Self> {
+    pub fn open(path: &Path, others_may_write: bool) -> io::Result<Self> {
         let root = Dir::open_ambient_dir(path, ambient_authority())?;
         let metadata = root.dir_metadata()?;
         let is_read_only = fstatvfs(&root).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
         let folder = Self {
             data: data_of(&root),
             path: path.to_owned(),
-            identity: (metadata.dev(), metadata.ino()),
+            inode: (metadata.dev(), metadata.ino()),
             root,
-            tolerant: tolerant || is_read_only,
+            others_may_write: others_may_write || is_read_only,
         };
         folder.trusted(&metadata).map_err(io::Error::other)?;
         Ok(folder)
     }
 
     /// The device and inode of the folder that this path leads to at the moment.
-    pub fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    pub fn inode_of(path: &Path) -> Option<Inode> {
         Stamp::read(path).ok().map(|stamp| (stamp.device, stamp.inode))
     }
 
     /// Whether the folder's name still leads to it, and its `..data` to the same version.
     pub fn is_the_same(&self) -> bool {
-        Self::identity_of(&self.path) == Some(self.identity) && data_of(&self.root) == self.data
+        Self::inode_of(&self.path) == Some(self.inode) && data_of(&self.root) == self.data
     }
 
     /// Lists everything that the layout has a place for.
@@ -165,12 +168,14 @@ impl Folder {
             match layout.place(Path::new(&path)) {
                 Place::Folder if self.root.is_dir(&path) => self.account(&format!("{path}/"), layout, &mut listing),
                 Place::Folder => {
-                    let message = "must be a folder named after an account id, which is digits only";
+                    let message = "is no folder; the policies of an account are in a folder named after its id";
                     listing.problems.push((path, message.to_owned()));
                 }
                 Place::Wrong(message) => {
                     listing.problems.push((path.clone(), message));
-                    self.account(&format!("{path}/"), layout, &mut listing);
+                    if *id == *layout.account {
+                        self.account(&format!("{path}/"), layout, &mut listing);
+                    }
                 }
                 Place::Policy(_) | Place::Ignored => {}
             }
@@ -255,7 +260,7 @@ impl Folder {
     }
 
     /// When names in a folder changed last; `None` if it is not there.
-    pub fn changed(&self, folder: &str) -> Option<Time> {
+    pub fn changed_at(&self, folder: &str) -> Option<Time> {
         self.root.metadata(folder).ok().map(|metadata| Stamp::of(&metadata).latest())
     }
 
@@ -274,7 +279,7 @@ impl Folder {
         if !of_itself.is_symlink() {
             return (Seen::File(self.stamp(&of_itself)), false);
         }
-        let stamp = self.root.metadata(path).map_err(lead).and_then(|metadata| self.stamp(&metadata));
+        let stamp = self.root.metadata(path).map_err(why_unreachable).and_then(|metadata| self.stamp(&metadata));
         (Seen::File(stamp), true)
     }
 
@@ -290,7 +295,7 @@ impl Folder {
     fn trusted(&self, metadata: &Metadata) -> Result<(), String> {
         let mode = metadata.mode();
         let is_sticky = metadata.is_dir() && mode & STICKY != 0;
-        if self.tolerant || mode & WORLD_WRITABLE == 0 || is_sticky {
+        if self.others_may_write || mode & WORLD_WRITABLE == 0 || is_sticky {
             return Ok(());
         }
         Err(format!(
@@ -312,7 +317,7 @@ impl Folder {
         let mut options = OpenOptions::new();
         // Opening a pipe would wait for its other end.
         options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed());
-        let file = self.root.open_with(path, &options).map_err(lead)?;
+        let file = self.root.open_with(path, &options).map_err(why_unreachable)?;
         let before = self.stamp(&file.metadata().map_err(unreadable)?)?;
         let text = read_bounded(&file, FILE_BYTES_MAX)?;
         let after = self.stamp(&file.metadata().map_err(unreadable)?)?;
@@ -340,7 +345,7 @@ fn refuse_twins(found: &mut [Found]) {
 }
 
 /// What is told about a link that cannot be followed, or about any other reason for not getting at a file.
-fn lead(error: io::Error) -> String {
+fn why_unreachable(error: io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "is a link that leads nowhere".to_owned(),
         // Not the system's answer, but that of the library that stays in the folder.

@@ -79,6 +79,11 @@ impl Identities {
         &self.text
     }
 
+    /// The hash of everything that the directory in force was made from, secrets too.
+    pub fn proof(&self) -> Option<[u8; 32]> {
+        self.taken.as_ref().map(|taken| taken.hash)
+    }
+
     /// The stamp of the file as it is, if it is not the one that was taken.
     pub fn new_stamp(&self) -> Option<Stamp> {
         let stamp = Stamp::read(&self.path).ok();

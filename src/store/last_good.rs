@@ -15,11 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::events::folder_of;
 use super::layout::Place;
-use super::load::is_missing;
 use super::read::read_policy;
 use super::set::{Entry, Files, Good, Touched};
 use super::write::make_folder;
-use crate::source::{Problem, shown};
+use crate::source::{Problem, in_one_line, shown};
 
 /// The policies in force, by path.
 const POLICIES: TableDefinition<'_, &str, &str> = TableDefinition::new("policies");
@@ -40,6 +39,8 @@ pub struct LastGood {
     database: Database,
     /// What was written last.
     written: Option<Files>,
+    /// Which generation that is.
+    generation: u64,
 }
 
 impl LastGood {
@@ -55,7 +56,7 @@ impl LastGood {
         };
         let told =
             |error: Failure| Problem::of_file(shown(path), format!("cannot be used as policies.last_good: {error}"));
-        Ok(Self { path: path.to_owned(), database: open().map_err(told)?, written: None })
+        Ok(Self { path: path.to_owned(), database: open().map_err(told)?, written: None, generation: 0 })
     }
 
     /// Puts what was in force when it was written into a set that has nothing yet. Returns whether there was something.
@@ -87,13 +88,13 @@ impl LastGood {
                 return Err(format!("it holds `{path}`, which is no policy").into());
             };
             let policy = read_policy(&key, &path, text.value());
-            let policy = policy.map_err(|problems| problems.iter().map(ToString::to_string).collect::<String>())?;
-            let entry = Entry { key, stamp: None, policy: Some(Good::new(policy)), only_here: false };
+            let policy = policy.map_err(|problems| in_one_line(&problems))?;
+            let entry = Entry { key, stamp: None, good: Some(Good::new(policy)), only_here: false };
             files.put(&path, entry, Vec::new(), &mut touched);
         }
         let known = files.clone();
-        let taken = files.identities_mut().take_copy(identities, &|member, it| is_missing(&known, member, it));
-        taken.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let taken = files.identities_mut().take_copy(identities, &|member, it| known.missing(member, it));
+        taken.map_err(|problems| in_one_line(&problems))?;
         if files.hash_of_good() != hash {
             return Err("it is not what was written".into());
         }
@@ -101,14 +102,17 @@ impl LastGood {
         Ok(true)
     }
 
-    /// Writes what changed. Blocks until it is on the disk.
+    /// Writes what changed, if this generation is not written yet. Blocks until it is on the disk.
     ///
     /// # Errors
     /// It cannot be written; the copy is what it was.
-    pub fn keep(&mut self, files: &Files) -> Result<(), Problem> {
+    pub fn keep(&mut self, files: &Files, generation: u64) -> Result<(), Problem> {
+        if self.generation == generation {
+            return Ok(());
+        }
         let kept = self.write(files);
         kept.map_err(|error| Problem::of_file(shown(&self.path), format!("the last good set is not kept: {error}")))?;
-        self.written = Some(files.clone());
+        (self.written, self.generation) = (Some(files.clone()), generation);
         Ok(())
     }
 
@@ -119,12 +123,13 @@ impl LastGood {
             match &self.written {
                 None => policies.retain(|_, _| false)?,
                 Some(written) => {
-                    let mut gone = written.good().filter(|(path, _)| files.entry(path).and_then(Entry::good).is_none());
+                    let mut gone =
+                        written.good().filter(|(path, _)| files.entry(path).is_none_or(|entry| entry.good.is_none()));
                     gone.try_for_each(|(path, _)| policies.remove(&**path).map(drop))?;
                 }
             }
             for (path, good) in files.good() {
-                let before = self.written.as_ref().and_then(|written| written.entry(path)).and_then(Entry::good);
+                let before = self.written.as_ref().and_then(|written| written.entry(path)?.good.as_ref());
                 if before.is_none_or(|before| before.hash != good.hash) {
                     policies.insert(&**path, &*good.policy.text)?;
                 }

@@ -8,6 +8,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
 use super::events::folder_of;
 use super::folder::{Folder, Found, Listing};
 use super::identities::{Identities, Taking};
@@ -17,7 +21,7 @@ use super::read::{Reading, look_at_named, read_all};
 use super::set::{Entry, Files, Touched};
 use super::settle::{Pace, Settling};
 use super::write::sweep;
-use crate::authn::{Attachment, Member};
+use crate::authn::Member;
 use crate::policy::Kind;
 use crate::settings;
 use crate::source::{Problem, shown};
@@ -57,10 +61,12 @@ pub struct Look {
 /// Everything that was read, and how it is read.
 pub struct Loader {
     root: PathBuf,
-    tolerant: bool,
+    others_may_write: bool,
     files: Files,
     settling: Settling,
     has_links: bool,
+    /// Of this process, so that nobody can try secrets against what is shown of them.
+    salt: [u8; 16],
 }
 
 impl Loader {
@@ -70,10 +76,11 @@ impl Loader {
         let layout = Layout { account: account.into() };
         Self {
             root: settings.directory.clone(),
-            tolerant: settings.others_may_write,
+            others_may_write: settings.others_may_write,
             files: Files::new(&settings.directory, layout, settings.on_invalid, identities),
             settling: Settling::default(),
             has_links: false,
+            salt: *Uuid::new_v4().as_bytes(),
         }
     }
 
@@ -85,6 +92,17 @@ impl Loader {
     /// Whether the policy folder is there.
     pub fn is_there(&self) -> bool {
         self.root.is_dir()
+    }
+
+    /// By what the draft of a look is approved; see [`super::Waiting`]. Secrets are not in a set's hash: who approved one
+    /// has not approved another.
+    pub fn approval(&self, look: &Look, hash: &str) -> String {
+        let proof = look.files.identities().proof();
+        if proof == self.files.identities().proof() {
+            return hash.to_owned();
+        }
+        let salted = Sha256::new().chain_update(self.salt).chain_update(proof.unwrap_or_default()).finalize();
+        format!("{hash}-{}", HEXLOWER.encode(salted.get(..8).unwrap_or_default()))
     }
 
     /// Puts another set in the place of what was taken.
@@ -129,7 +147,7 @@ impl Loader {
     /// `None` if the folder was replaced meanwhile.
     fn look_once(&mut self, scope: &Scope, pace: Option<Pace>) -> Option<Look> {
         let mut look = self.nothing();
-        let folder = match Folder::open(&self.root, self.tolerant) {
+        let folder = match Folder::open(&self.root, self.others_may_write) {
             Ok(folder) => folder,
             Err(error) => {
                 let problem = Problem::of_file(shown(&self.root), format!("cannot be read: {error}"));
@@ -231,6 +249,7 @@ impl Loader {
                 look.let_go(path);
             } else {
                 look.unsettled = true;
+                look.blame(path, "comes and goes all the time");
             }
         }
     }
@@ -266,17 +285,17 @@ impl Loader {
         if let Some(stamp) = identities.new_stamp()
             && !self.settling.is_settled(&path, Some(stamp), stamp.latest(), pace)
         {
-            look.unsettled = true;
+            look.blame_identities();
             return;
         }
         let files = look.files.clone();
-        match look.files.identities_mut().take(anew, &|member, attachment| is_missing(&files, member, attachment)) {
+        match look.files.identities_mut().take(anew, &|member, attachment| files.missing(member, attachment)) {
             Taking::Changed => {
                 look.touched.identities = true;
                 look.files.set_identities_problems(Vec::new());
             }
             Taking::Same => look.files.set_identities_problems(Vec::new()),
-            Taking::Unsettled => look.unsettled = true,
+            Taking::Unsettled => look.blame_identities(),
             Taking::Unusable(_) if !policies_are_known => {}
             Taking::Unusable(problems) => look.files.set_identities_problems(problems),
         }
@@ -286,29 +305,42 @@ impl Loader {
 impl Look {
     fn wait_for(&mut self, file: &Found) {
         self.unsettled = true;
-        let message = "is being written all the time; its last good version stays in force";
-        let problem = Problem::of_file(self.files.shown(&file.path), message);
-        let new = || Entry { key: file.key.clone(), stamp: None, policy: None, only_here: false };
+        let problem = Problem::of_file(self.files.shown(&file.path), "is being written all the time");
+        let new = || Entry { key: file.key.clone(), stamp: None, good: None, only_here: false };
         let entry = self.files.entry(&file.path).cloned().unwrap_or_else(new);
         self.files.put(&file.path, entry, vec![problem], &mut self.touched);
+    }
+
+    fn blame_identities(&mut self) {
+        self.unsettled = true;
+        let file = shown(self.files.identities().path());
+        self.files.set_identities_problems(vec![Problem::of_file(file, "is being written all the time")]);
+    }
+
+    /// Says what is wrong with a file that is known.
+    fn blame(&mut self, path: &Arc<str>, message: &str) {
+        if let Some(entry) = self.files.entry(path).cloned() {
+            let problem = Problem::of_file(self.files.shown(path), message);
+            self.files.put(path, entry, vec![problem], &mut self.touched);
+        }
     }
 
     /// What is there and cannot be used keeps its last good version.
     fn put(&mut self, reading: Reading) {
         let Reading { found, stamp, read } = reading;
         let before = self.files.entry(&found.path);
-        let kept = before.and_then(|entry| entry.policy.clone());
-        let (policy, problems) = match read {
+        let kept = before.and_then(|entry| entry.good.clone());
+        let (good, problems) = match read {
             Ok(Some(good)) => (Some(good), Vec::new()),
             Ok(None) => (kept, Vec::new()),
             Err(problems) => (kept, problems),
         };
         // It changed while it was read: what was read may be half of two versions.
         if stamp.is_none() && found.stamp.is_ok() {
-            self.unsettled = true;
+            self.wait_for(&found);
             return;
         }
-        let entry = Entry { key: found.key, stamp, policy, only_here: false };
+        let entry = Entry { key: found.key, stamp, good, only_here: false };
         self.files.put(&found.path, entry, problems, &mut self.touched);
     }
 
@@ -317,9 +349,8 @@ impl Look {
     fn let_go(&mut self, path: &Arc<str>) {
         let Some(entry) = self.files.entry(path).cloned() else { return };
         match holder(&self.files, &entry.key) {
-            Some(holder) if entry.policy.is_some() => {
-                let message =
-                    format!("was removed, but is still attached to {holder}; its last version stays in force");
+            Some(holder) if entry.good.is_some() => {
+                let message = format!("was removed, but is still attached to {holder}");
                 let problem = Problem::of_file(self.files.shown(path), message);
                 self.files.put(path, Entry { stamp: None, ..entry }, vec![problem], &mut self.touched);
             }
@@ -336,15 +367,4 @@ fn holder(files: &Files, key: &FileKey) -> Option<String> {
     let directory = files.identities().directory();
     let member = directory.members().iter().filter(|_| key.kind == Kind::Ram).find(has)?;
     Some(member.principal.to_string())
-}
-
-/// What is wrong with an attachment, if anything.
-pub fn is_missing(files: &Files, member: &Member, attachment: &Attachment) -> Option<String> {
-    let (account, name) = (&member.principal.account, &attachment.policy);
-    if files.ram_policy(account, name).is_some() {
-        return None;
-    }
-    let path = files.layout().path(&FileKey::new(Kind::Ram, account, name));
-    let what = if files.entry(&path).is_some() { "cannot be used" } else { "is not there" };
-    Some(format!("RAM policy `{name}` of {} {what}: {}", member.principal, files.shown(&path)))
 }

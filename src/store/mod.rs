@@ -1,18 +1,18 @@
 //! POLICIES ON DISK: files ⇄ the snapshot in force.
 //!
-//! Loads policies and identities, watches them, and swaps in a new [`Snapshot`] when they changed. A file that cannot be
-//! used changes nothing: its last good version stays in force, and log, metrics and readiness say so. Starting with such
-//! a file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
+//! Loads policies and identities, watches them, and swaps in a new [`Snapshot`] when they changed. In the place of a file
+//! that cannot be used stands its last good version, or a denial; log, metrics and readiness say so. Starting with such a
+//! file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
 
 mod change;
 mod events;
+mod findings;
 mod folder;
 mod identities;
 mod inspect;
 mod last_good;
 mod layout;
 mod load;
-mod mounts;
 mod private;
 mod read;
 mod report;
@@ -31,22 +31,24 @@ use jiff::Timestamp;
 
 pub use change::{PolicyChange, Precondition, SetPolicyError, hash_of};
 pub use events::{Cause, Events, folder_of};
+pub use findings::FILE_RULES;
 pub use identities::read_directory;
-pub use inspect::{Inspected, Inspection, READABLE_SECRET, inspect};
+pub use inspect::{Inspection, inspect};
 pub use load::Scope;
 pub use private::{is_readable_by_all, read_or_make, read_private, replace_private};
-pub use status::{Change, Health, Status, Waiting};
+pub use status::{Counts, Difference, Shown, Status, Waiting, Watching};
 pub use watch::{Reloader, Watcher};
 pub use write::{make_folder, remove, sync_folder};
 
 use crate::authn::SessionKey;
 use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, Validity, Version};
+use crate::policy::Kind;
 use crate::settings::{Policies, Settings};
 use crate::source::Problem;
 use last_good::LastGood;
 use load::{Loader, Look};
 use report::report;
-use set::{Files, Touched};
+use set::Touched;
 use settle::Pace;
 
 /// From how many generations on that requests still hold it is worth an alarm.
@@ -60,11 +62,11 @@ pub struct Store {
     settings: Policies,
     /// Whether what is set here stays in memory.
     in_memory: bool,
-    /// The copy of what is in force, and the generation that it holds.
-    last_good: Option<Mutex<(LastGood, u64)>>,
+    /// The copy of what is in force.
+    last_good: Option<Mutex<LastGood>>,
     /// Everything that was in force, as long as somebody has it.
     generations: Mutex<Vec<Weak<PolicyTable>>>,
-    health: Arc<Health>,
+    watching: Arc<Watching>,
 }
 
 /// What a look at the files came to.
@@ -107,8 +109,6 @@ impl Store {
             validity: Validity::default(),
             version: version.clone(),
         };
-        let mut warnings = files.findings();
-        warnings.extend(mounts::findings(&policies.directory, &policies.identities));
         let status = Status {
             generation: 1,
             hash: version.hash,
@@ -116,19 +116,20 @@ impl Store {
             looked: Some(now),
             confirmed: problems.is_empty().then_some(now),
             problems,
-            warnings,
-            ..files.counts()
+            warnings: files.findings(),
+            counts: files.counts(),
+            ..Status::default()
         };
-        report(&Status::default(), &status);
+        report(&Status::default(), &status, policies.on_invalid);
         let store = Self {
             current: ArcSwap::from_pointee(snapshot),
             status: ArcSwap::from_pointee(status),
             loader: Mutex::new(loader),
             settings: policies.clone(),
             in_memory: false,
-            last_good: last_good.map(|copy| Mutex::new((copy, 0))),
+            last_good: last_good.map(Mutex::new),
             generations: Mutex::new(vec![Arc::downgrade(&table)]),
-            health: Arc::default(),
+            watching: Arc::default(),
         };
         store.revalidate(&store.lock());
         Ok(store)
@@ -156,8 +157,8 @@ impl Store {
     }
 
     /// How watching goes.
-    pub fn health(&self) -> &Arc<Health> {
-        &self.health
+    pub fn watching(&self) -> &Arc<Watching> {
+        &self.watching
     }
 
     /// Looks at files, and takes what changed once it is settled: quiet for this long. Where changes need approval, it is
@@ -169,39 +170,24 @@ impl Store {
             return Reload { changed: false, unsettled: true };
         }
         let before = self.status();
-        let mut status = self.seen(&look, &before, now);
         let changed = look.touched.is_something();
         let hash = if changed { look.files.hash() } else { before.hash.to_string() };
-        let waits = changed && self.settings.approval && approved != Some(&hash);
+        let approval = loader.approval(&look, &hash);
+        let waits = changed && self.settings.approval && approved != Some(&approval);
+        let mut status = seen(&look, waits, &before, now);
         if waits {
             // The same set, seen again, is not compared again.
-            let known = before.waiting.clone().filter(|waiting| waiting.hash == hash);
-            status.waiting = Some(known.unwrap_or_else(|| Arc::new(report::waiting(hash, loader.files(), &look))));
+            let known = before.waiting.clone().filter(|waiting| waiting.approval == approval);
+            status.waiting = Some(known.unwrap_or_else(|| Arc::new(report::waiting(approval, loader.files(), &look))));
         } else {
             loader.take(look.files);
             if changed {
+                status.reloads_taken += 1;
                 self.put_in_force(&loader, hash.into(), &mut status, now);
             }
         }
         self.conclude(&loader, &before, status);
         Reload { changed: changed && !waits, unsettled: false }
-    }
-
-    /// What a look tells, whether its draft is taken or not.
-    fn seen(&self, look: &Look, before: &Status, now: Timestamp) -> Status {
-        let problems = look.files.problems();
-        let new = problems.iter().find(|problem| !before.problems.contains(problem));
-        let waits = look.touched.is_something() && self.settings.approval;
-        let is_confirmed = look.is_complete && problems.is_empty() && !waits;
-        Status {
-            looked: Some(now),
-            confirmed: if is_confirmed { Some(now) } else { before.confirmed },
-            reloads_refused: before.reloads_refused + u64::from(new.is_some()),
-            last_problem: new.cloned().map(|problem| (now, problem)).or_else(|| before.last_problem.clone()),
-            waiting: None,
-            problems,
-            ..before.clone()
-        }
     }
 
     /// Puts what the loader took in force, as a new generation.
@@ -218,20 +204,8 @@ impl Store {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.retain(|generation| generation.strong_count() > 0);
         generations.push(Arc::downgrade(&table));
-        *status = Status {
-            generation: version.generation,
-            hash: version.hash,
-            since: Some(now),
-            reloads_taken: status.reloads_taken + 1,
-            warnings: files.findings(),
-            confirmed: status.confirmed,
-            looked: status.looked,
-            problems: std::mem::take(&mut status.problems),
-            last_problem: status.last_problem.take(),
-            reloads_refused: status.reloads_refused,
-            waiting: None,
-            ..files.counts()
-        };
+        (status.generation, status.hash, status.since) = (version.generation, version.hash, Some(now));
+        (status.warnings, status.counts) = (files.findings(), files.counts());
         if generations.len() == GENERATIONS_MANY {
             tracing::warn!(generations = generations.len(), "requests hold many old sets of policies: they take long");
         }
@@ -242,7 +216,7 @@ impl Store {
         let status = Arc::new(status);
         self.status.store(status.clone());
         self.revalidate(loader);
-        report(before, &status);
+        report(before, &status, self.settings.on_invalid);
     }
 
     /// Has requests judged by what is in force as long as that is right.
@@ -268,7 +242,6 @@ impl Store {
         let mut status = Status { problems: loader.files().problems(), ..Status::clone(&before) };
         if touched.is_something() {
             self.put_in_force(loader, loader.files().hash().into(), &mut status, now);
-            status.waiting.clone_from(&before.waiting);
         }
         self.conclude(loader, &before, status);
     }
@@ -281,24 +254,25 @@ impl Store {
     /// The policy files in force as people know them, sorted, each with the hash of its content.
     pub fn files_in_force(&self) -> Vec<(String, String)> {
         let files = self.lock().files().clone();
-        files.good().map(|(path, good)| (files.shown(path), HEXLOWER.encode(&good.hash))).collect()
+        files.hashes().map(|(path, hash)| (files.shown(path), HEXLOWER.encode(&hash))).collect()
     }
 
     /// Keeps a copy of what is in force, if that is wanted and it is not kept yet. Blocks.
     pub fn keep_last_good(&self) {
         let Some(copy) = self.last_good.as_ref().filter(|_| !self.in_memory) else { return };
         let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
-        let (files, generation): (Files, u64) = {
+        let (files, generation) = {
             let loader = self.lock();
             (loader.files().clone(), self.status().generation)
         };
-        if copy.1 == generation {
-            return;
+        if let Err(problem) = copy.keep(&files, generation) {
+            tracing::error!(%problem, "a restart would have no last good policies to stay with");
         }
-        match copy.0.keep(&files) {
-            Ok(()) => copy.1 = generation,
-            Err(problem) => tracing::error!(%problem, "a restart would have no last good policies to stay with"),
-        }
+    }
+
+    /// The document of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
+    pub fn policy_text(&self, kind: Kind, account: &str, name: &str) -> Option<Arc<str>> {
+        self.current().policies.text_of(kind, account, name)
     }
 
     /// Publishes what names stand for; policies stay as they are.
@@ -316,13 +290,25 @@ impl Store {
         self.in_memory = true;
     }
 
-    fn is_in_memory(&self) -> bool {
-        self.in_memory
-    }
-
     /// A panic while the lock was held leaves the loader usable: what it took is replaced as a whole.
     fn lock(&self) -> MutexGuard<'_, Loader> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a look tells, whether its draft is taken or waits.
+fn seen(look: &Look, waits: bool, before: &Status, now: Timestamp) -> Status {
+    let problems = look.files.problems();
+    let new = problems.iter().find(|problem| !before.problems.contains(problem));
+    let is_confirmed = look.is_complete && problems.is_empty() && !waits;
+    Status {
+        looked: Some(now),
+        confirmed: if is_confirmed { Some(now) } else { before.confirmed },
+        reloads_refused: before.reloads_refused + u64::from(new.is_some()),
+        last_problem: new.cloned().map(|problem| (now, problem)).or_else(|| before.last_problem.clone()),
+        waiting: None,
+        problems,
+        ..before.clone()
     }
 }
 

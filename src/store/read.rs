@@ -33,7 +33,7 @@ pub fn look_at_named(folder: &Folder, files: &Files, named: &[(FileKey, Arc<str>
             Seen::Nothing if files.entry(path).is_some_and(|entry| !entry.only_here) => {
                 missing.push(path.clone());
                 let parent = path.rsplit_once('/').map(|(parent, _)| parent);
-                if let Some((parent, changed)) = parent.and_then(|parent| Some((parent, folder.changed(parent)?))) {
+                if let Some((parent, changed)) = parent.and_then(|parent| Some((parent, folder.changed_at(parent)?))) {
                     listing.complete.insert(parent.to_owned(), changed);
                 }
             }
@@ -70,7 +70,7 @@ fn read_one(folder: &Folder, files: &Files, found: Found) -> Reading {
         }
     };
     let (text, stamp) = text;
-    let in_force = files.entry(&found.path).and_then(|entry| entry.policy.as_ref());
+    let in_force = files.entry(&found.path).and_then(|entry| entry.good.as_ref());
     let read = match in_force {
         Some(good) if *good.policy.text == *text => Ok(None),
         _ => read_policy(&found.key, &found.path, &text).map(|policy| Some(Good::new(policy))),

@@ -11,17 +11,16 @@ use data_encoding::HEXLOWER;
 use imbl::OrdMap;
 use sha2::{Digest, Sha256};
 
-use super::Status;
+use super::findings::{self, Inspected};
+use super::folder::Stamp;
 use super::identities::Identities;
-use super::inspect::{self, Inspected};
 use super::layout::{FileKey, Layout};
+use super::status::Counts;
 use crate::authn::{Attachment, Member};
-use crate::authz::{PoliciesByName, PolicyTable, deny_everything, system_policy};
+use crate::authz::{PoliciesByName, PolicyTable, denial, system_policy};
 use crate::policy::{Finding, Kind, Policy};
 use crate::settings::OnInvalid;
 use crate::source::{Problem, shown};
-
-use super::folder::Stamp;
 
 /// SHA-256 of a text.
 pub type Hash = [u8; 32];
@@ -34,16 +33,9 @@ pub struct Entry {
     /// The stamp of the version that was looked at last; `None` if it was never looked at, or is gone.
     pub stamp: Option<Stamp>,
     /// The last good version, if there ever was one.
-    pub policy: Option<Good>,
+    pub good: Option<Good>,
     /// Whether it was set here, and no file says so: it lasts until the file at its path is another one.
     pub only_here: bool,
-}
-
-impl Entry {
-    /// The last good version, if there ever was one.
-    pub fn good(&self) -> Option<&Good> {
-        self.policy.as_ref()
-    }
 }
 
 /// A policy that can be used.
@@ -80,6 +72,8 @@ pub struct Files {
     of_identities: Arc<[Problem]>,
     table: PolicyTable,
     counts: [usize; 3],
+    /// What is notable about how files are mounted: it is looked at once, at the start.
+    mounted: Arc<[Finding]>,
 }
 
 /// What became another one while a set was drafted.
@@ -103,6 +97,7 @@ impl Touched {
 impl Files {
     /// Nothing read yet.
     pub fn new(root: &Path, layout: Layout, on_invalid: OnInvalid, identities: Identities) -> Self {
+        let identities_path = identities.path().to_owned();
         Self {
             root: root.into(),
             layout,
@@ -115,6 +110,7 @@ impl Files {
             of_identities: Arc::default(),
             table: PolicyTable::default(),
             counts: [0; 3],
+            mounted: findings::mounted_files(root, &identities_path).into(),
         }
     }
 
@@ -199,9 +195,9 @@ impl Files {
     pub fn in_force(&self, path: &Arc<str>) -> Option<Arc<Policy>> {
         let entry = self.entries.get(path)?;
         if self.denies_instead(path) {
-            return deny_everything(path, "TheFileCannotBeUsed").map(Arc::new);
+            return Some(Arc::new(denial(path, "TheFileCannotBeUsed")));
         }
-        entry.policy.as_ref().map(|good| good.policy.clone())
+        entry.good.as_ref().map(|good| good.policy.clone())
     }
 
     /// What is wrong with names and folders, as of the last whole look.
@@ -219,7 +215,18 @@ impl Files {
         self.on_invalid == OnInvalid::Deny && !self.of_identities.is_empty()
     }
 
-    /// The policy of a RAM policy's name in an account.
+    /// What is wrong with an attachment, if anything.
+    pub fn missing(&self, member: &Member, attachment: &Attachment) -> Option<String> {
+        let (account, name) = (&member.principal.account, &attachment.policy);
+        if self.ram_policy(account, name).is_some() {
+            return None;
+        }
+        let path = self.layout.path(&FileKey::new(Kind::Ram, account, name));
+        let what = if self.entry(&path).is_some() { "cannot be used" } else { "is not there" };
+        Some(format!("RAM policy `{name}` of {} {what}: {}", member.principal, self.shown(&path)))
+    }
+
+    /// The RAM policy of this name in an account.
     pub fn ram_policy(&self, account: &str, name: &str) -> Option<Arc<Policy>> {
         let path: Arc<str> = self.layout.path(&FileKey::new(Kind::Ram, account, name)).into();
         self.in_force(&path).or_else(|| system_policy(name))
@@ -241,7 +248,7 @@ impl Files {
         for path in &paths {
             self.findings.remove(path);
         }
-        for (path, findings) in inspect::findings(&of_files, &self.identities.directory()) {
+        for (path, findings) in findings::findings(&of_files, &self.identities.directory()) {
             self.findings.insert(path, findings.into());
         }
     }
@@ -278,16 +285,16 @@ impl Files {
 
     /// Files that cannot be used and never could: nothing stands in for them.
     pub fn never_good(&self) -> impl Iterator<Item = &Problem> {
-        let is_bad = |path: &Arc<str>| self.entries.get(path).is_none_or(|entry| entry.policy.is_none());
+        let is_bad = |path: &Arc<str>| self.entries.get(path).is_none_or(|entry| entry.good.is_none());
         let of_files = self.problems.iter().filter(move |(path, _)| is_bad(path));
         of_files.flat_map(|(_, problems)| problems.iter())
     }
 
     /// What is legal and most likely not meant, sorted by file and place.
     pub fn findings(&self) -> Vec<Finding> {
-        let of_secrets = self.identities.readable_secrets().iter().map(|path| inspect::readable_secret(path));
-        let mut findings: Vec<Finding> =
-            self.findings.values().flat_map(|findings| findings.iter().cloned()).chain(of_secrets).collect();
+        let of_secrets = self.identities.readable_secrets().iter().map(|path| findings::readable_secret(path));
+        let of_policies = self.findings.values().flat_map(|findings| findings.iter().cloned());
+        let mut findings: Vec<Finding> = of_policies.chain(of_secrets).chain(self.mounted.iter().cloned()).collect();
         findings.sort();
         findings
     }
@@ -305,39 +312,42 @@ impl Files {
                 path: path.clone(),
                 owner: entry.key.account.clone(),
                 name: entry.key.name.clone(),
-                policy: entry.policy.as_ref()?.policy.clone(),
+                policy: entry.good.as_ref()?.policy.clone(),
             })
         };
         paths.filter_map(inspected).collect()
     }
 
     /// How much is in force.
-    pub fn counts(&self) -> Status {
+    pub fn counts(&self) -> Counts {
         let [key_policies, secret_policies, ram_policies] = self.counts;
         let directory = self.identities.directory();
-        Status {
+        Counts {
             key_policies,
             secret_policies,
             ram_policies,
             callers: directory.caller_count(),
             accounts: directory.account_count(),
-            ..Status::default()
         }
     }
 
     /// The last good version of every file, sorted by path.
     pub fn good(&self) -> impl Iterator<Item = (&Arc<str>, &Good)> {
-        self.entries.iter().filter_map(|(path, entry)| Some((path, entry.policy.as_ref()?)))
+        self.entries.iter().filter_map(|(path, entry)| Some((path, entry.good.as_ref()?)))
     }
 
     /// The hash of everything in force: of what `sha256sum` says of the policy files, sorted by path, and of one more line
     /// for the identities without their secrets.
     pub fn hash(&self) -> String {
-        let of_files = self.entries.iter().filter_map(|(path, entry)| match &entry.policy {
+        self.hash_of(self.hashes())
+    }
+
+    /// Every policy file of which something is in force, sorted by path, and the hash of that.
+    pub fn hashes(&self) -> impl Iterator<Item = (&Arc<str>, Hash)> {
+        self.entries.iter().filter_map(|(path, entry)| match &entry.good {
             Some(good) if !self.denies_instead(path) => Some((path, good.hash)),
             _ => Some((path, Sha256::digest(self.in_force(path)?.text.as_bytes()).into())),
-        });
-        self.hash_of(of_files)
+        })
     }
 
     /// The same of the last good version of everything.

@@ -21,16 +21,8 @@ pub struct Status {
     pub confirmed: Option<Timestamp>,
     /// When files were looked at last.
     pub looked: Option<Timestamp>,
-    /// Key policies in force.
-    pub key_policies: usize,
-    /// Secret policies in force.
-    pub secret_policies: usize,
-    /// RAM policies in force.
-    pub ram_policies: usize,
-    /// Callers that can prove who they are.
-    pub callers: usize,
-    /// Accounts in the directory.
-    pub accounts: usize,
+    /// How much is in force.
+    pub counts: Counts,
     /// What is wrong with the files at present; empty when the snapshot is what the files say.
     pub problems: Vec<Problem>,
     /// The mistake that was found last, and when.
@@ -45,45 +37,72 @@ pub struct Status {
     pub reloads_refused: u64,
 }
 
+/// How much is in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Key policies.
+    pub key_policies: usize,
+    /// Secret policies.
+    pub secret_policies: usize,
+    /// RAM policies.
+    pub ram_policies: usize,
+    /// Callers that can prove who they are.
+    pub callers: usize,
+    /// Accounts in the directory.
+    pub accounts: usize,
+}
+
 /// A changed set that waits for approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its hash, by which it is approved.
-    pub hash: String,
+    /// By what it is approved: its hash; and where secrets changed, which are not in the hash, something that is good for
+    /// this set in this process only.
+    pub approval: String,
     /// What is another one in it, sorted by file.
-    pub changes: Vec<Change>,
+    pub differences: Vec<Difference>,
 }
 
 /// One file that is another one than what is in force.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Change {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
     /// The file as people know it.
     pub file: String,
-    /// Lines that go and come, as `diff -u` shows them. Of the identities, nothing: they hold secrets.
-    pub diff: String,
+    /// What is another one in it.
+    pub shown: Shown,
+}
+
+/// How much of a difference is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// Lines that go and come, as `diff -u` shows them.
+    Lines(String),
+    /// Nothing: it is too long.
+    TooLong,
+    /// Nothing: it may be a secret.
+    Secret,
 }
 
 /// How watching goes.
 #[derive(Debug, Default)]
-pub struct Health {
-    /// Whether events come.
-    watching: AtomicBool,
-    /// Changes that were told.
-    pub events: AtomicU64,
+pub struct Watching {
+    /// Whether the system tells changes.
+    is_told: AtomicBool,
+    /// Changes that it told.
+    pub changes: AtomicU64,
     /// Failures to watch.
     pub errors: AtomicU64,
     /// How often watching began anew.
     pub rearmed: AtomicU64,
 }
 
-impl Health {
-    /// Notes whether events come.
-    pub fn set_watching(&self, watching: bool) {
-        self.watching.store(watching, Ordering::Relaxed);
+impl Watching {
+    /// Notes whether the system tells changes.
+    pub fn set_told(&self, is_told: bool) {
+        self.is_told.store(is_told, Ordering::Relaxed);
     }
 
-    /// Whether events come. Where they do not, changes are found by looking from time to time.
-    pub fn is_watching(&self) -> bool {
-        self.watching.load(Ordering::Relaxed)
+    /// Whether the system tells changes. Where it does not, they are found by looking from time to time.
+    pub fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Relaxed)
     }
 }

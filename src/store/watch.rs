@@ -16,7 +16,7 @@ use super::load::Scope;
 use crate::settings::Policies;
 
 /// Looks without an event take at most one part in so many of the time, while events come.
-const REST: u32 = 100;
+const REST: u32 = 200;
 
 /// How long somebody who asked for a look waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,19 +54,19 @@ impl Watcher {
     pub fn start(store: Arc<Store>, policies: &Policies, clock: fn() -> Timestamp) -> std::io::Result<Self> {
         // As events name them.
         let root = path::absolute(&policies.directory)?;
-        let identities = folder_of(&path::absolute(&policies.identities)?);
+        let beside_identities = folder_of(&path::absolute(&policies.identities)?);
         let watched = vec![
             (root.clone(), RecursiveMode::Recursive),
             // Where the folder comes back, if it was moved away.
             (folder_of(&root), RecursiveMode::NonRecursive),
-            (identities.clone(), RecursiveMode::NonRecursive),
+            (beside_identities.clone(), RecursiveMode::NonRecursive),
         ];
         let relevant = {
-            let (root, identities) = (root.clone(), identities.clone());
-            move |path: &Path| path.starts_with(&root) || path.parent() == Some(&identities)
+            let (root, callers) = (root.clone(), beside_identities.clone());
+            move |path: &Path| path.starts_with(&root) || path.parent() == Some(&callers)
         };
-        let events = Events::among(watched, Arc::new(relevant), store.health().clone());
-        let looking = Looking { store, clock, root, identities, quiet: policies.debounce };
+        let events = Events::among(watched, Arc::new(relevant), store.watching().clone());
+        let looking = Looking { store, clock, root, beside_identities, quiet: policies.debounce };
         Self::of(events, policies, move |cause| looking.look(cause))
     }
 
@@ -99,6 +99,8 @@ impl Watcher {
     ) -> std::io::Result<Self> {
         let waker = events.waker();
         let (quiet, rescan) = (policies.debounce, policies.rescan);
+        // What has to be confirmed in time cannot rest for longer.
+        let rest_max = policies.max_age.map_or(Duration::MAX, |age| age / 2);
         let thread = thread::Builder::new().name("keyward-watch".to_owned()).spawn(move || {
             let (mut patience, mut pending) = (rescan, Changed::default());
             loop {
@@ -119,7 +121,7 @@ impl Watcher {
                 // Whatever goes wrong with one look, the next one comes.
                 let soon = panic::catch_unwind(AssertUnwindSafe(|| look(&cause))).unwrap_or(false);
                 let rest = if events.is_watching() { begun.elapsed() * REST } else { Duration::ZERO };
-                patience = if soon { quiet } else { rescan.max(rest) };
+                patience = if soon { quiet } else { rescan.max(rest.min(rest_max)) };
                 match cause {
                     Cause::Change(changed) if soon => pending = changed,
                     Cause::Rescan if soon => pending.more = true,
@@ -136,7 +138,8 @@ struct Looking {
     store: Arc<Store>,
     clock: fn() -> Timestamp,
     root: PathBuf,
-    identities: PathBuf,
+    /// The folder of the identities file.
+    beside_identities: PathBuf,
     quiet: Duration,
 }
 
@@ -147,10 +150,7 @@ impl Looking {
             Cause::Change(changed) => {
                 self.store.reload(&self.scope(changed), changed.quiet(self.quiet), None, (self.clock)()).unsettled
             }
-            Cause::Asked(asked) => {
-                self.answer(asked);
-                false
-            }
+            Cause::Asked(asked) => return self.answer(asked),
             Cause::Rescan | Cause::Stop => {
                 self.store.reload(&Scope::Everything, self.quiet, None, (self.clock)()).unsettled
             }
@@ -159,8 +159,8 @@ impl Looking {
         unsettled
     }
 
-    /// Whoever asked is told when everything is as settled as it gets.
-    fn answer(&self, asked: &[Ask]) {
+    /// Whoever asked is told when everything is as settled as it gets; then it is not worth looking again soon.
+    fn answer(&self, asked: &[Ask]) -> bool {
         let mut approvals: Vec<Option<&str>> = asked.iter().map(|ask| ask.approved.as_deref()).collect();
         approvals.sort_unstable();
         approvals.dedup();
@@ -173,6 +173,7 @@ impl Looking {
         for ask in asked {
             let _ = ask.done.send(());
         }
+        false
     }
 
     fn scope(&self, changed: &Changed) -> Scope {
@@ -180,7 +181,7 @@ impl Looking {
             return Scope::Everything;
         }
         let in_folder = changed.paths.keys().filter_map(|path| path.strip_prefix(&self.root).ok());
-        let identities = changed.paths.keys().any(|path| path.parent() == Some(&self.identities));
+        let identities = changed.paths.keys().any(|path| path.parent() == Some(&self.beside_identities));
         Scope::Only { paths: in_folder.map(Path::to_owned).collect(), identities }
     }
 }

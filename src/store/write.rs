@@ -51,36 +51,31 @@ impl From<io::Error> for NotReplaced {
 /// looked at, so nothing that somebody saved meanwhile is lost. `step` is told each step before it is done, and may fail it.
 ///
 /// # Errors
-/// The file that was there is there.
+/// The file that was there is there, or nothing if none was.
 pub fn replace(
     path: &Path,
     text: &str,
     expected: Option<&str>,
     step: &dyn Fn(Step) -> io::Result<()>,
 ) -> Result<Stamp, NotReplaced> {
-    let folder = &folder_of(path);
-    make_folder(folder, 0o777)?;
+    let folder = folder_of(path);
+    make_folder(&folder, 0o777)?;
     let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
     step(Step::Write)?;
-    let file = unfinished(folder, text, mode)?;
+    let file = unfinished(&folder, text, mode)?;
     step(Step::Install)?;
     match expected {
-        None => install_new(path, file, folder, step),
-        Some(expected) => install_over(path, file, (expected, folder), step),
+        None => install_new(path, file, step),
+        Some(expected) => install_over(path, file, expected, step),
     }
 }
 
-fn install_new(
-    path: &Path,
-    file: NamedTempFile,
-    folder: &Path,
-    step: &dyn Fn(Step) -> io::Result<()>,
-) -> Result<Stamp, NotReplaced> {
+fn install_new(path: &Path, file: NamedTempFile, step: &dyn Fn(Step) -> io::Result<()>) -> Result<Stamp, NotReplaced> {
     let installed = file.persist_noclobber(path).map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists => NotReplaced::Conflict,
         _ => NotReplaced::Io(error.error),
     })?;
-    if let Err(error) = step(Step::SyncFolder).and_then(|()| sync_folder(folder)) {
+    if let Err(error) = step(Step::SyncFolder).and_then(|()| sync_folder(&folder_of(path))) {
         fs::remove_file(path)?;
         return Err(error.into());
     }
@@ -90,7 +85,7 @@ fn install_new(
 fn install_over(
     path: &Path,
     file: NamedTempFile,
-    (expected, folder): (&str, &Path),
+    expected: &str,
     step: &dyn Fn(Step) -> io::Result<()>,
 ) -> Result<Stamp, NotReplaced> {
     // Known beforehand, it is not even tried: nobody shall read in between what is refused.
@@ -100,27 +95,43 @@ fn install_over(
     match exchange(file.path(), path) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Err(NotReplaced::Conflict),
-        // A file system that cannot: what is saved since it was looked at is lost.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            let installed = file.persist(path).map_err(|error| error.error)?;
-            sync_folder(folder)?;
-            return Ok(Stamp::of_file(&installed)?);
-        }
+        Err(Errno::INVAL | Errno::NOSYS) => return install_blindly(path, file, expected, step),
         Err(error) => return Err(NotReplaced::Io(error.into())),
     }
     // What came out is now at the hidden file's place.
     let kept = match says(file.path(), expected) {
-        true => step(Step::SyncFolder).and_then(|()| sync_folder(folder)).map_err(NotReplaced::Io),
+        true => step(Step::SyncFolder).and_then(|()| sync_folder(&folder_of(path))).map_err(NotReplaced::Io),
         false => Err(NotReplaced::Conflict),
     };
     if let Err(why) = kept {
-        exchange(file.path(), path).map_err(|error| NotReplaced::Io(error.into()))?;
+        if let Err(error) = exchange(file.path(), path) {
+            // It may be somebody's work: it stays, under its hidden name.
+            file.keep().map_err(|error| error.error)?;
+            return Err(NotReplaced::Io(error.into()));
+        }
         return Err(why);
     }
     let stamp = Stamp::of_file(file.as_file())?;
     // Whatever becomes of what came out: the new file is in its place.
     let _ = step(Step::Remove).and_then(|()| file.close());
     Ok(stamp)
+}
+
+/// On a file system that cannot exchange two files. What somebody saves since the file was looked at is lost.
+fn install_blindly(
+    path: &Path,
+    file: NamedTempFile,
+    expected: &str,
+    step: &dyn Fn(Step) -> io::Result<()>,
+) -> Result<Stamp, NotReplaced> {
+    let folder = folder_of(path);
+    let mode = fs::metadata(path)?.permissions().mode();
+    let installed = file.persist(path).map_err(|error| error.error)?;
+    if let Err(error) = step(Step::SyncFolder).and_then(|()| sync_folder(&folder)) {
+        unfinished(&folder, expected, mode)?.persist(path).map_err(|error| error.error)?;
+        return Err(error.into());
+    }
+    Ok(Stamp::of_file(&installed)?)
 }
 
 fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
@@ -195,4 +206,23 @@ pub fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
         made => made?,
     }
     sync_folder(&parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_files_cannot_be_exchanged_a_failure_restores_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::write(&path, "old").unwrap();
+        for fails in [true, false] {
+            let file = unfinished(folder.path(), "new", 0o644).unwrap();
+            let step = |_| if fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) };
+            assert_eq!(install_blindly(&path, file, "old", &step).is_err(), fails);
+            assert_eq!(fs::read_to_string(&path).unwrap(), if fails { "old" } else { "new" });
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
 }

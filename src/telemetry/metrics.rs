@@ -15,9 +15,9 @@
 //! | `keyward_policy_generation` | | which set is in force |
 //! | `keyward_policy_info` | hash | the hash of that set; always 1 |
 //! | `keyward_policy_confirmed_seconds` | | when the files were found last to say what is in force: seconds since 1970 |
-//! | `keyward_policy_generations` | | sets that requests are judged by: the one in force, and older ones |
+//! | `keyward_policy_generations_alive` | | sets that requests are judged by: the one in force, and older ones |
 //! | `keyward_policy_waiting` | | 1 if a changed set waits for approval |
-//! | `keyward_watch_events` | | 1 if changes of files are told by the system, 0 if only looked for |
+//! | `keyward_watching` | | 1 if changes of files are told by the system, 0 if only looked for |
 //! | `keyward_watch_errors_total` | | failures to watch files |
 //! | `keyward_watch_rearmed_total` | | how often watching files began anew |
 //! | `keyward_invalid_files` | | files whose present version cannot be used |
@@ -40,10 +40,9 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use super::policies::PolicyMetrics;
+use super::policies::{PolicyMetrics, PolicyReport};
 use super::{Record, TlsReport};
 use crate::authn::ReplayMemory;
-use crate::store::{Health, Status};
 
 /// All metrics of a running Keyward.
 pub struct Metrics {
@@ -172,10 +171,9 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads, with the store's state as it is now.
-    pub fn render(&self, policies: (&Status, &Health, usize), tls: Option<&TlsReport>) -> Vec<u8> {
-        let (status, health, generations) = policies;
+    pub fn render(&self, policies: &PolicyReport<'_>, tls: Option<&TlsReport>) -> Vec<u8> {
         let raising = self.raising.lock().unwrap_or_else(PoisonError::into_inner);
-        self.policies.update(status, health, generations);
+        self.policies.update(policies);
         if let Some(tls) = tls {
             self.tls_expires.set(tls.expires.map_or(0, |expires| expires.as_second()));
             raise(&self.tls_reloads.with_label_values(&["taken"]), tls.reloads_taken);
@@ -224,7 +222,9 @@ mod tests {
                 changes: &[],
             });
         }
-        let text = String::from_utf8(metrics.render((&Status::default(), &Health::default(), 1), None)).unwrap();
+        let (status, watching) = (Default::default(), Default::default());
+        let report = PolicyReport { status: &status, watching: &watching, generations_alive: 1 };
+        let text = String::from_utf8(metrics.render(&report, None)).unwrap();
         let expected = r#"keyward_requests_total{decision="reject",operation="other",status="403"} 3"#;
         assert!(text.contains(expected), "{text}");
         assert!(text.contains(r#"keyward_rejections_total{reason="implicit_deny"} 3"#));

@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use audit::Audit;
 pub use logs::init as init_logs;
 pub use metrics::Metrics;
+pub use policies::PolicyReport;
 
 use crate::authz::Trail;
 use crate::kms::Origin;

@@ -5,7 +5,17 @@ use std::sync::atomic::Ordering;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::metrics::{as_gauge, raise, register};
-use crate::store::{Health, Status};
+use crate::store::{Status, Watching};
+
+/// How policies and their files stand.
+pub struct PolicyReport<'a> {
+    /// What is in force.
+    pub status: &'a Status,
+    /// How watching goes.
+    pub watching: &'a Watching,
+    /// How many generations requests are judged by.
+    pub generations_alive: usize,
+}
 
 /// Metrics of policies and identities.
 pub struct PolicyMetrics {
@@ -44,40 +54,40 @@ impl PolicyMetrics {
                 "keyward_policy_confirmed_seconds",
                 "When the files were found last to say what is in force, in seconds since 1970.",
             )?,
-            generations: gauge("keyward_policy_generations", "Sets of policies that requests are judged by.")?,
+            generations: gauge("keyward_policy_generations_alive", "Sets of policies that requests are judged by.")?,
             waiting: gauge("keyward_policy_waiting", "1 if a changed set waits for approval.")?,
             invalid_files: gauge("keyward_invalid_files", "Files whose present version cannot be used.")?,
             reloads: register(registry, IntCounterVec::new(reloads, &["result"])?)?,
-            watching: gauge(
-                "keyward_watch_events",
-                "1 if changes of files are told by the system, 0 if only looked for.",
-            )?,
+            watching: gauge("keyward_watching", "1 if changes of files are told by the system, 0 if only looked for.")?,
             watch_errors: total("keyward_watch_errors_total", "Failures to watch files.")?,
             watch_rearmed: total("keyward_watch_rearmed_total", "How often watching files began anew.")?,
         })
     }
 
     /// Says how it is. Whoever calls sees to it that nobody else does at the same time.
-    pub fn update(&self, status: &Status, health: &Health, generations: usize) {
-        let counts = [("key", status.key_policies), ("secret", status.secret_policies), ("ram", status.ram_policies)];
-        for (kind, count) in counts {
+    pub fn update(&self, report: &PolicyReport<'_>) {
+        let PolicyReport { status, watching, generations_alive } = report;
+        let counts = &status.counts;
+        for (kind, count) in
+            [("key", counts.key_policies), ("secret", counts.secret_policies), ("ram", counts.ram_policies)]
+        {
             self.policies.with_label_values(&[kind]).set(as_gauge(count as u64));
         }
-        self.callers.set(as_gauge(status.callers as u64));
+        self.callers.set(as_gauge(counts.callers as u64));
         self.generation.set(as_gauge(status.generation));
         // One series at a time.
         self.info.reset();
         self.info.with_label_values(&[&*status.hash]).set(1);
         self.confirmed.set(status.confirmed.map_or(0, |confirmed| confirmed.as_second()));
-        self.generations.set(as_gauge(generations as u64));
+        self.generations.set(as_gauge(*generations_alive as u64));
         self.waiting.set(i64::from(status.waiting.is_some()));
         let mut invalid: Vec<&str> = status.problems.iter().map(|problem| problem.file.as_str()).collect();
         invalid.dedup();
         self.invalid_files.set(as_gauge(invalid.len() as u64));
         raise(&self.reloads.with_label_values(&["taken"]), status.reloads_taken);
         raise(&self.reloads.with_label_values(&["refused"]), status.reloads_refused);
-        self.watching.set(i64::from(health.is_watching()));
-        raise(&self.watch_errors, health.errors.load(Ordering::Relaxed));
-        raise(&self.watch_rearmed, health.rearmed.load(Ordering::Relaxed));
+        self.watching.set(i64::from(watching.is_told()));
+        raise(&self.watch_errors, watching.errors.load(Ordering::Relaxed));
+        raise(&self.watch_rearmed, watching.rearmed.load(Ordering::Relaxed));
     }
 }

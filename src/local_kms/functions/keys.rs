@@ -12,7 +12,7 @@ use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, NEW_KEY_ROTA
 use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::state::{Account, Record};
 use super::key_versions;
-use super::policies::{PolicyOf, store_policy};
+use super::policies::{Protected, store_policy};
 use super::{Members, address, list, members, present};
 
 /// The longest description of a key, in characters.
@@ -37,9 +37,9 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
         draft.put(Record::Key(account.to_owned(), id.clone(), key.clone()));
         // Last, and before the key exists: a key must never be without the policy that it was ordered with. If the key
         // fails now, a policy is left for an id that nobody has and nobody will have.
-        let Some((text, instance)) = policy.zip(key.instance.clone()) else { return Ok(()) };
-        let of = PolicyOf { kind: Kind::Key, account, name: id.as_str(), instance };
-        store_policy(execution, draft.state(), &of, text)
+        let Some((policy, instance)) = policy.zip(key.instance.clone()) else { return Ok(()) };
+        let of = Protected { kind: Kind::Key, account, name: id.as_str(), instance };
+        store_policy(execution, draft.state(), &of, &policy)
     })?;
     let metadata = metadata(address(execution, account), &id, &key, Some(""));
     Ok(members([("KeyMetadata", metadata.into())]))

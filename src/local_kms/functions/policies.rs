@@ -6,41 +6,41 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::authz::{WithoutPolicy, parse_policy};
+use crate::authz::WithoutPolicy;
 use crate::kms::{ErrorCode, KmsError, Params};
 use crate::policy::{Kind, Policy};
 use crate::store::{SetPolicyError, hash_of};
 
 use super::super::execution::{Execution, internal_failure};
-use super::super::parameters::{invalid_policy, policy};
+use super::super::parameters::{self, invalid_policy};
 use super::super::state::State;
 use super::{Members, members};
 
 /// `SetKeyPolicy`.
 pub fn set_key_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    set(execution, &policy_of_key(execution)?)
+    set(execution, protected_key)
 }
 
 /// `GetKeyPolicy`.
 pub fn get_key_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    get(execution, &policy_of_key(execution)?)
+    get(execution, &protected_key(execution, &execution.kms.state())?)
 }
 
 /// `SetSecretPolicy`.
 pub fn set_secret_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    set(execution, &policy_of_secret(execution)?)
+    set(execution, protected_secret)
 }
 
 /// `GetSecretPolicy`.
 pub fn get_secret_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    get(execution, &policy_of_secret(execution)?)
+    get(execution, &protected_secret(execution, &execution.kms.state())?)
 }
 
-/// A policy: of what kind, and of which resource.
-pub struct PolicyOf<'a> {
-    /// What it is attached to.
+/// Something that can have a policy: a key or a secret in a KMS instance.
+pub struct Protected<'a> {
+    /// What it is.
     pub kind: Kind,
-    /// The account that owns that.
+    /// The account that owns it.
     pub account: &'a str,
     /// A key's id, or a secret's name.
     pub name: &'a str,
@@ -48,19 +48,17 @@ pub struct PolicyOf<'a> {
     pub instance: String,
 }
 
-fn policy_of_key<'a>(execution: &Execution<'a>) -> Result<PolicyOf<'a>, KmsError> {
+fn protected_key<'a>(execution: &Execution<'a>, state: &State) -> Result<Protected<'a>, KmsError> {
     execution.refuse_alias()?;
     let name = execution.key(0)?;
-    let instance = execution.kms.state().key(name)?.instance.clone();
-    let instance = check_policy_exists(execution.params(), instance)?;
-    Ok(PolicyOf { kind: Kind::Key, account: &name.account, name: name.name.as_str(), instance })
+    let instance = check_policy_exists(execution.params(), state.key(name)?.instance.clone())?;
+    Ok(Protected { kind: Kind::Key, account: &name.account, name: name.name.as_str(), instance })
 }
 
-fn policy_of_secret<'a>(execution: &Execution<'a>) -> Result<PolicyOf<'a>, KmsError> {
+fn protected_secret<'a>(execution: &Execution<'a>, state: &State) -> Result<Protected<'a>, KmsError> {
     let name = execution.secret(0)?;
-    let instance = execution.kms.state().secret(name)?.instance.clone();
-    let instance = check_policy_exists(execution.params(), instance)?;
-    Ok(PolicyOf { kind: Kind::Secret, account: &name.account, name: name.name.as_str(), instance })
+    let instance = check_policy_exists(execution.params(), state.secret(name)?.instance.clone())?;
+    Ok(Protected { kind: Kind::Secret, account: &name.account, name: name.name.as_str(), instance })
 }
 
 /// There is one policy, `default`, and only in a KMS instance. The code for a key is documented for secrets as well.
@@ -72,25 +70,24 @@ fn check_policy_exists(params: &Params, instance: Option<String>) -> Result<Stri
     }
 }
 
-fn set(execution: &Execution<'_>, of: &PolicyOf<'_>) -> Result<Members, KmsError> {
-    execution.params().require("Policy")?;
-    let Some(text) = policy(execution.params(), of.kind, true)? else { return Ok(Members::new()) };
+fn set<'a>(
+    execution: &Execution<'a>,
+    protected: impl FnOnce(&Execution<'a>, &State) -> Result<Protected<'a>, KmsError>,
+) -> Result<Members, KmsError> {
     // While nobody else writes: a policy must not be set for what is deleted at this moment.
     execution.kms.undisturbed(|state| {
-        match of.kind {
-            Kind::Key => drop(state.key(execution.key(0)?)?),
-            _ => drop(state.secret(execution.secret(0)?)?),
-        }
-        store_policy(execution, state, of, text)
+        let of = protected(execution, state)?;
+        execution.params().require("Policy")?;
+        let Some(policy) = parameters::policy(execution.params(), of.kind, true)? else { return Ok(()) };
+        store_policy(execution, state, &of, &policy)
     })?;
     Ok(Members::new())
 }
 
-fn get(execution: &Execution<'_>, of: &PolicyOf<'_>) -> Result<Members, KmsError> {
-    let rules = &execution.kms.store.current().rules;
+fn get(execution: &Execution<'_>, of: &Protected<'_>) -> Result<Members, KmsError> {
     match execution.policies().text_of(of.kind, of.account, of.name) {
         Some(text) => Ok(members([("Policy", text.to_string().into())])),
-        None if rules.without_policy == WithoutPolicy::Deny => Err(no_policy()),
+        None if execution.kms.store.settings().without_policy == WithoutPolicy::Deny => Err(no_policy()),
         None => Ok(members([("Policy", default_policy(of).into())])),
     }
 }
@@ -100,19 +97,25 @@ fn no_policy() -> KmsError {
 }
 
 /// Puts a policy in force, durably.
-pub fn store_policy(execution: &Execution<'_>, state: &State, of: &PolicyOf<'_>, text: &str) -> Result<(), KmsError> {
-    check_foreign_accounts(execution, state, of, text)?;
+pub fn store_policy(
+    execution: &Execution<'_>,
+    state: &State,
+    of: &Protected<'_>,
+    policy: &Policy,
+) -> Result<(), KmsError> {
+    check_foreign_accounts(execution, state, of, policy)?;
     let is_meant = |in_force: Option<&str>| {
         let hash = || in_force.map_or_else(|| hash_of(&default_policy(of)), hash_of);
         execution.if_match().is_none_or(|meant| meant == hash())
     };
-    let set = execution.kms.store.set_policy(of.kind, of.account, of.name, text, &is_meant, execution.now.0);
+    let set = execution.kms.store.set_policy(of.kind, of.account, of.name, &policy.text, &is_meant, execution.now.0);
     let change = set.map_err(|error| match error {
         SetPolicyError::Invalid(problems) => invalid_policy(&problems),
         SetPolicyError::Precondition => ErrorCode::PolicyConflict.into(),
         SetPolicyError::Conflict { .. } => {
             tracing::warn!(%error, "a policy was not set");
-            let message = "The policy's file was changed by somebody else, and is not what is in force.";
+            let message = "The policy's file is not what is in force: somebody else changed it. Read the policy again, \
+                           or mend the file, and set it then.";
             KmsError::new(ErrorCode::PolicyConflict, message)
         }
         SetPolicyError::ReadOnly { .. } => {
@@ -136,14 +139,13 @@ pub fn store_policy(execution: &Execution<'_>, state: &State, of: &PolicyOf<'_>,
 fn check_foreign_accounts(
     execution: &Execution<'_>,
     state: &State,
-    of: &PolicyOf<'_>,
-    text: &str,
+    of: &Protected<'_>,
+    policy: &Policy,
 ) -> Result<(), KmsError> {
-    let parsed = parse_policy(of.kind, "Policy", text).map_err(|problems| invalid_policy(&problems))?;
     let in_force = execution.kms.store.current();
     let before = in_force.policies.policy_of(of.kind, of.account, of.name);
     let named_before = before.map(|policy| foreign_accounts(policy, of.account)).unwrap_or_default();
-    let named = foreign_accounts(&parsed, of.account);
+    let named = foreign_accounts(policy, of.account);
     // Most policies name nobody new, and nothing has to be counted.
     if named.is_subset(&named_before) {
         return Ok(());
@@ -169,7 +171,7 @@ fn foreign_accounts(policy: &Policy, owner: &str) -> BTreeSet<String> {
 }
 
 /// The policy of a key or secret for which none was set (SetKeyPolicy, SetSecretPolicy: default policy).
-fn default_policy(of: &PolicyOf<'_>) -> String {
+fn default_policy(of: &Protected<'_>) -> String {
     let (account, noun) = (of.account, if of.kind == Kind::Key { "key" } else { "secret" });
     format!(
         r#"{{"Statement":[{{"Action":["kms:*"],"Effect":"Allow","Principal":{{"RAM":["acs:ram::{account}:*"]}},"Resource":["*"],"Sid":"kms default {noun} policy"}}],"Version":"1"}}"#

@@ -14,7 +14,7 @@ use super::super::secret::{self, CURRENT, RESERVED_NAME_PREFIX, Secret, TYPE};
 use super::super::secret_value::SecretValue;
 use super::super::state::{Record, State};
 use super::keys::page_members;
-use super::policies::{PolicyOf, store_policy};
+use super::policies::{Protected, store_policy};
 use super::secret_life::no_rotation;
 use super::{Members, address, list, present, tag_list};
 
@@ -49,9 +49,9 @@ pub fn create_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
         draft.put(Record::Secret(account.to_owned(), name.clone(), Arc::new(secret)));
         // Last, and before the secret exists: a secret must never be without the policy that it was ordered with. If
         // the secret fails now, the policy waits for the caller's next attempt.
-        if let Some((text, instance)) = policy.zip(instance) {
-            let of = PolicyOf { kind: Kind::Secret, account, name: name.as_str(), instance };
-            store_policy(execution, draft.state(), &of, text)?;
+        if let Some((policy, instance)) = policy.zip(instance) {
+            let of = Protected { kind: Kind::Secret, account, name: name.as_str(), instance };
+            store_policy(execution, draft.state(), &of, &policy)?;
         }
         Ok(answer)
     })

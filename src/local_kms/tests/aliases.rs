@@ -32,7 +32,7 @@ fn what_was_judged_is_used_even_if_the_alias_is_another_by_now() {
     let house = House::new();
     let permit = house.permit(ALICE, "DescribeKey", &[("KeyId", "alias/later")]);
     house.ok("CreateAlias", &[("AliasName", "alias/later"), ("KeyId", &house.key())]);
-    let error = house.kms.execute(&permit, at(0), &mut Vec::new()).unwrap_err();
+    let error = house.kms.execute(&permit, at(0)).result.unwrap_err();
     assert_eq!((error.status, error.code.as_str()), (404, "Forbidden.AliasNotFound"));
 }
 

@@ -83,7 +83,7 @@ fn a_version_of_another_key_than_the_judged_one_is_not_found() {
     let version = CiphertextBlob::decode(&sealed).unwrap().version_id().to_owned();
     snapshot.index.add_version(&version, ALICE, crate::kms::KeyId::parse(&key).unwrap());
     let permit = permit(&snapshot, ALICE, "Decrypt", &[("CiphertextBlob", &sealed)]);
-    assert_eq!(house.kms.execute(&permit, at(0), &mut Vec::new()).unwrap_err().code.as_str(), "Forbidden.KeyNotFound");
+    assert_eq!(house.kms.execute(&permit, at(0)).result.unwrap_err().code.as_str(), "Forbidden.KeyNotFound");
 }
 
 #[test]

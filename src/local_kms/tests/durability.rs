@@ -141,7 +141,7 @@ fn writes_until_it_is_killed() {
     let (kms, store) = open(Path::new(&folder)).unwrap();
     loop {
         let permit = permit(&store.current(), ALICE, "CreateKey", &[]);
-        let answer = kms.execute(&permit, at(0), &mut Vec::new()).unwrap();
+        let answer = kms.execute(&permit, at(0)).result.unwrap();
         println!("\ncreated {}", text(&answer.into(), "/KeyMetadata/KeyId"));
         std::io::stdout().flush().unwrap();
     }
@@ -153,7 +153,7 @@ fn writes_until_it_is_killed() {
 fn writes_until_the_disk_is_full() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let (kms, store) = open(Path::new(&folder)).unwrap();
-    let create = || kms.execute(&permit(&store.current(), ALICE, "CreateKey", &[]), at(0), &mut Vec::new());
+    let create = || kms.execute(&permit(&store.current(), ALICE, "CreateKey", &[]), at(0)).result;
     let failure = (0..100_000).find_map(|_| create().err()).unwrap();
     let count = kms.key_count();
     assert_eq!(failure.code.as_str(), "InternalFailure");
@@ -201,8 +201,7 @@ fn what_was_answered_survives_a_kill() {
         assert_eq!(answered.len(), 10 * round);
         let (kms, store) = open(folder.path()).unwrap();
         for id in &answered {
-            kms.execute(&permit(&store.current(), ALICE, "DescribeKey", &[("KeyId", id)]), at(0), &mut Vec::new())
-                .unwrap();
+            kms.execute(&permit(&store.current(), ALICE, "DescribeKey", &[("KeyId", id)]), at(0)).result.unwrap();
         }
     }
 }

@@ -175,7 +175,7 @@ fn keys_are_listed_by_pages_in_the_order_of_creation() {
     let house = House::new();
     let mut ids = Vec::new();
     for second in 0..5 {
-        let answer = house.kms.execute(&house.permit(ALICE, "CreateKey", &[]), at(second), &mut Vec::new()).unwrap();
+        let answer = house.kms.execute(&house.permit(ALICE, "CreateKey", &[]), at(second)).result.unwrap();
         ids.push(text(&answer.into(), "/KeyMetadata/KeyId"));
     }
     house.call(BOB, "CreateKey", &[]).unwrap();

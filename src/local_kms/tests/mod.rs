@@ -91,6 +91,6 @@ fn what_is_judged_in_another_region_is_not_found() {
         ("GetSecretValue", ("SecretName", "s"), "Forbidden.ResourceNotFound"),
     ] {
         let permit = support::permit(&snapshot, ALICE, operation, &[given]);
-        assert_eq!(house.kms.execute(&permit, support::at(0), &mut Vec::new()).unwrap_err().code.as_str(), expected);
+        assert_eq!(house.kms.execute(&permit, support::at(0)).result.unwrap_err().code.as_str(), expected);
     }
 }

@@ -183,10 +183,7 @@ fn a_secret_with_another_key_than_was_judged_is_not_found() {
     let write = house.permit(ALICE, "PutSecretValue", &put("v2", "x"));
     create(&house, "s", &[("EncryptionKeyId", &house.key())]);
     for permit in [get, write] {
-        assert_eq!(
-            house.kms.execute(&permit, at(0), &mut Vec::new()).unwrap_err().code.as_str(),
-            "Forbidden.ResourceNotFound"
-        );
+        assert_eq!(house.kms.execute(&permit, at(0)).result.unwrap_err().code.as_str(), "Forbidden.ResourceNotFound");
     }
     house.ok("GetSecretValue", &[("SecretName", "s")]);
 }

@@ -84,12 +84,12 @@ impl House {
     }
 
     pub fn call(&self, account: &str, operation: &str, given: Given<'_>) -> Result<Map<String, Value>, KmsError> {
-        self.kms.execute(&self.permit(account, operation, given), at(0), &mut Vec::new())
+        self.kms.execute(&self.permit(account, operation, given), at(0)).result
     }
 
     /// What Alice is answered so many days later, or told instead.
     pub fn days_later(&self, days: i64, operation: &str, given: Given<'_>) -> Result<Value, String> {
-        let result = self.kms.execute(&self.permit(ALICE, operation, given), at(days * 86_400), &mut Vec::new());
+        let result = self.kms.execute(&self.permit(ALICE, operation, given), at(days * 86_400)).result;
         result.map(Value::from).map_err(|error| format!("{} {}", error.status, error.code.as_str()))
     }
 
@@ -121,7 +121,7 @@ impl House {
         now: Timestamp,
     ) -> Result<Map<String, Value>, KmsError> {
         let permit = judge(&self.store.current(), who, operation, given).map_err(|rejection| rejection.error())?;
-        self.kms.execute(&permit, now, &mut Vec::new())
+        self.kms.execute(&permit, now).result
     }
 
     /// The id of a new key of Alice's, in an instance.
