@@ -96,7 +96,13 @@ impl Store {
         if !problems.is_empty() && !has_stand_ins {
             return Err(problems);
         }
-        loader.take(look.files);
+        let waiting = (restored && policies.approval && look.touched.is_something()).then(|| {
+            let approval = loader.approval(&look, &look.files.hash());
+            Arc::new(report::waiting(approval, loader.files(), &look))
+        });
+        if waiting.is_none() {
+            loader.take(look.files);
+        }
         let files = loader.files();
         let version = Version { generation: 1, hash: files.hash().into() };
         let table = Arc::new(files.table().clone());
@@ -114,7 +120,8 @@ impl Store {
             hash: version.hash,
             since: Some(now),
             looked: Some(now),
-            confirmed: problems.is_empty().then_some(now),
+            confirmed: (problems.is_empty() && waiting.is_none()).then_some(now),
+            waiting,
             problems,
             warnings: files.findings(),
             counts: files.counts(),
@@ -299,7 +306,8 @@ impl Store {
 /// What a look tells, whether its draft is taken or waits.
 fn seen(look: &Look, waits: bool, before: &Status, now: Timestamp) -> Status {
     let problems = look.files.problems();
-    let new = problems.iter().find(|problem| !before.problems.contains(problem));
+    // Both are sorted.
+    let new = problems.iter().find(|problem| before.problems.binary_search(problem).is_err());
     let is_confirmed = look.is_complete && problems.is_empty() && !waits;
     Status {
         looked: Some(now),

@@ -1,5 +1,6 @@
 //! What is said about a look at the files: in the log, and of a set that waits for approval.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use similar::TextDiff;
@@ -9,10 +10,13 @@ use super::set::Files;
 use super::status::{Difference, Shown, Status, Waiting};
 use crate::policy::Finding;
 use crate::settings::OnInvalid;
-use crate::source::shown;
+use crate::source::{Problem, shown};
 
 /// How many bytes of differences are shown, of all files together.
 const DIFF_BYTES_MAX: usize = 64 * 1024;
+
+/// How many lines the log gets of one look and one kind.
+const LINES_MAX: usize = 20;
 
 /// How many lines around a difference are shown.
 const AROUND: usize = 3;
@@ -23,9 +27,9 @@ pub fn report(before: &Status, now: &Status, on_invalid: OnInvalid) {
         OnInvalid::Keep => "its last good version",
         OnInvalid::Deny => "a denial",
     };
-    for problem in now.problems.iter().filter(|problem| !before.problems.contains(problem)) {
-        tracing::error!(%problem, instead, "cannot be used");
-    }
+    let known: HashSet<&Problem> = before.problems.iter().collect();
+    let new = now.problems.iter().filter(|problem| !known.contains(problem));
+    said_once(new, |problem| tracing::error!(%problem, instead, "cannot be used"));
     report_warnings(&before.warnings, &now.warnings);
     if now.problems.is_empty() && !before.problems.is_empty() {
         tracing::info!("all policies and identities can be used again");
@@ -44,15 +48,22 @@ pub fn report(before: &Status, now: &Status, on_invalid: OnInvalid) {
 /// Says once what is most likely not meant. It is in force all the same.
 fn report_warnings(before: &[Finding], now: &[Finding]) {
     // A finding that moved with its text is not new.
-    let is_new = |finding: &&Finding| {
-        let same = |old: &Finding| {
-            (old.code, &old.problem.file, &old.problem.message)
-                == (finding.code, &finding.problem.file, &finding.problem.message)
-        };
-        !before.iter().any(same)
-    };
-    for finding in now.iter().filter(is_new) {
+    fn identity(finding: &Finding) -> (&str, &str, &str) {
+        (finding.code, &finding.problem.file, &finding.problem.message)
+    }
+    let known: HashSet<_> = before.iter().map(identity).collect();
+    let new = now.iter().filter(|finding| !known.contains(&identity(finding)));
+    said_once(new, |finding| {
         tracing::warn!(code = finding.code, finding = %finding.problem, "is in force, and most likely not meant");
+    });
+}
+
+/// Says the first few of many things; `/status` has all of them.
+fn said_once<'a, T: 'a>(things: impl Iterator<Item = &'a T>, say: impl Fn(&T)) {
+    let mut things = things.peekable();
+    things.by_ref().take(LINES_MAX).for_each(say);
+    if things.peek().is_some() {
+        tracing::warn!(more = things.count(), "the rest is told by `keyward status`");
     }
 }
 

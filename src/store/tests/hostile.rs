@@ -346,6 +346,50 @@ fn changes_wait_for_approval() {
     assert_eq!(store.status().waiting, None, "what was taken back waits no more");
 }
 
+/// F20: what was changed while nobody served waits as well, if it is known what was in force.
+#[test]
+fn a_restart_approves_nothing() {
+    let mut house = House::new();
+    house.settings.policies.approval = true;
+    house.settings.policies.last_good = Some(house.folder.path().join("last-good.redb"));
+    let store = house.open();
+    store.keep_last_good();
+    drop(store);
+    house.write("p/keys/key-1.json", &key("kms:*"));
+    let store = house.open();
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:Encrypt")));
+    let waiting = store.status().waiting.clone().unwrap();
+    assert_eq!(waiting.differences.len(), 1);
+    assert!(!store.look(now()).changed);
+    assert!(store.reload(&Scope::Anew, Duration::ZERO, Some(&waiting.approval), now()).changed);
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:*")));
+    store.keep_last_good();
+    drop(store);
+    assert_eq!(house.open().status().waiting, None);
+}
+
+/// However many files are broken at once, a look takes no longer than reading them.
+#[test]
+fn very_many_mistakes_are_found_and_mended() {
+    const FILES: usize = 5000;
+    let house = House::new();
+    for number in 0..FILES {
+        house.write(&format!("p/keys/key-{number:05}.json"), &key("kms:Encrypt"));
+    }
+    let store = house.open();
+    for number in 0..FILES {
+        house.write(&format!("p/keys/key-{number:05}.json"), "{");
+    }
+    store.look(now());
+    assert_eq!((store.status().problems.len(), store.status().counts.key_policies), (FILES, FILES + 1));
+    store.look(now());
+    for number in 0..FILES {
+        house.write(&format!("p/keys/key-{number:05}.json"), &key("kms:Encrypt"));
+    }
+    store.look(now());
+    assert_eq!((store.status().problems.len(), store.status().generation), (0, 1));
+}
+
 /// F15: a restart with a bad file goes on with what was good.
 #[test]
 fn the_last_good_set_survives_a_restart() {
