@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use serde_json::Value;
 
-use super::{Exit, SettingsFile, banner};
+use super::{Exit, Format, SettingsFile, banner};
 use crate::settings::Settings;
 use crate::source::counted;
 
@@ -64,12 +63,6 @@ struct AdminPort {
     /// How to tell
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Tells what is in force.

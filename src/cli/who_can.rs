@@ -2,11 +2,10 @@
 
 use std::io::Write;
 
-use clap::ValueEnum;
 use serde_json::json;
 
 use super::ask::{Ground, given, ground_of, pair, reason_for, unknown_action};
-use super::{Exit, SettingsFile, banner};
+use super::{Exit, Format, SettingsFile, banner};
 use crate::authz::{Hypothetical, Snapshot};
 use crate::policy::Decision;
 
@@ -32,14 +31,6 @@ pub struct WhoCan {
     format: Format,
     #[command(flatten)]
     settings: SettingsFile,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 /// What one member of the directory may.

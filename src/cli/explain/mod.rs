@@ -11,13 +11,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
-use clap::ValueEnum;
 use jiff::Timestamp;
 
 use self::recording::Recording;
 use self::story::{Answer, Refused, Story};
 use super::ask::{Ground, given, pair, unknown_action};
-use super::{Exit, SettingsFile, banner};
+use super::{Exit, Format, SettingsFile, banner};
 use crate::authn::Directory;
 use crate::authz::{Hypothetical, Outcome, Permission, Snapshot, Target, authorize_explained};
 use crate::kms::{KmsRequest, Origin, RawRequest};
@@ -61,12 +60,6 @@ pub struct Explain {
     /// How to tell: for people or for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Explains and tells.
