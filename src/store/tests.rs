@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::policy::Kind;
 
+mod choices;
 mod hostile;
 mod model;
 mod setting;
