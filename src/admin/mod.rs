@@ -109,7 +109,7 @@ impl Admin {
     /// answer says which file and why.
     fn readiness(&self, _: &str) -> Page {
         let unready = self.unready();
-        let detail = status::readiness(unready, &self.store.status(), self.tls_status().as_deref());
+        let detail = status::readiness(unready, &self.store, self.tls_status().as_deref());
         Page::json(if unready.is_some() { 503 } else { 200 }, detail)
     }
 
@@ -141,7 +141,7 @@ impl Admin {
         if !looked.unwrap_or(false) {
             return Page::text(
                 503,
-                "nobody read the files within a minute, or Keyward is ending; ask /status, or again\n",
+                "nobody read the files within 15 seconds, or Keyward is ending; ask /status, or again\n",
             );
         }
         let told = self.everything(false);

@@ -10,11 +10,15 @@ use crate::source::shown;
 use crate::store::{Difference, Shown, Status, Store, Watching};
 use crate::telemetry::TlsReport;
 
+/// How many problems and how many warnings are listed.
+const LISTED_MAX: usize = 100;
+
 /// What readiness tells. `unready` is why no requests are taken, in one word.
-pub fn readiness(unready: Option<&'static str>, status: &Status, tls: Option<&TlsReport>) -> Map<String, Value> {
-    let of_tls = tls.into_iter().flat_map(|tls| &tls.problems);
-    let problems: Vec<String> = status.problems.iter().chain(of_tls).map(ToString::to_string).collect();
+pub fn readiness(unready: Option<&'static str>, store: &Store, tls: Option<&TlsReport>) -> Map<String, Value> {
+    let status = store.status();
+    let problems = problems(store, &status, tls);
     let warnings: Vec<String> = status.warnings.iter().map(|finding| format!("warning{finding}")).collect();
+    let (problems, warnings) = (first(problems), first(warnings));
     let members = [
         ("ready", unready.is_none().into()),
         ("unready", unready.map_or(Value::Null, Value::from)),
@@ -41,9 +45,8 @@ pub fn everything(
     with_files: bool,
 ) -> Map<String, Value> {
     let status = store.status();
-    let mut members = readiness(unready, &status, tls);
-    let has_problems = !status.problems.is_empty() || tls.is_some_and(|tls| !tls.problems.is_empty());
-    let is_well = unready.is_none() && !has_problems && status.waiting.is_none();
+    let mut members = readiness(unready, store, tls);
+    let is_well = unready.is_none() && problems(store, &status, tls).is_empty() && status.waiting.is_none();
     let mut add = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
     let settings = store.settings();
     // Whether what is in force is what the files say, and is judged by.
@@ -80,6 +83,21 @@ pub fn everything(
         add("files", files.collect());
     }
     members
+}
+
+/// Everything that is wrong, with files of any kind.
+fn problems(store: &Store, status: &Status, tls: Option<&TlsReport>) -> Vec<String> {
+    let of_tls = tls.into_iter().flat_map(|tls| &tls.problems);
+    let of_copy = store.not_kept();
+    status.problems.iter().chain(of_tls).chain(of_copy.as_deref()).map(ToString::to_string).collect()
+}
+
+/// As many as somebody reads, and how many more there are.
+fn first(mut texts: Vec<String>) -> Vec<String> {
+    let more = texts.len().saturating_sub(LISTED_MAX);
+    texts.truncate(LISTED_MAX);
+    texts.extend((more > 0).then(|| format!("and {more} more; `keyward check` names them")));
+    texts
 }
 
 fn difference(of: &Difference) -> Value {

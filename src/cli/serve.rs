@@ -93,6 +93,11 @@ fn watch_tls(tls: Arc<Tls>, policies: &Policies) -> Result<Watcher, NotStarted> 
 
 fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
     let tls = settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose();
+    let mut settings = settings;
+    if arguments.ephemeral {
+        // Nothing is written, and nothing that somebody else wrote is opened for it.
+        settings.policies.last_good = None;
+    }
     let store = Store::open(&settings, now());
     let (store, tls) = match (store, tls) {
         (Ok(mut store), Ok(tls)) => {

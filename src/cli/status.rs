@@ -19,7 +19,7 @@ const WRONG: Style = AnsiColor::Red.on_default().bold();
 const NOTABLE: Style = AnsiColor::Yellow.on_default();
 
 /// How long an answer may take: a reload reads every file.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The largest answer that is read, in bytes: it may list every policy file.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -73,6 +73,11 @@ pub fn status(arguments: &Status) -> Exit {
 
 /// Has the files read again, and tells what is in force then.
 pub fn reload(arguments: &Reload) -> Exit {
+    let is_hash = |hash: &String| hash.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if let Some(hash) = arguments.approve.as_ref().filter(|hash| !is_hash(hash)) {
+        banner::failure(&format!("`{hash}` is no hash; `keyward status` tells the one that waits"));
+        return Exit::CouldNotSay;
+    }
     let query = arguments.approve.as_ref().map(|hash| format!("?approve={hash}")).unwrap_or_default();
     tell(&arguments.admin, true, &format!("/-/reload{query}"))
 }

@@ -13,12 +13,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Store;
+use super::entry::{Entry, Good, Touched};
 use super::events::folder_of;
-use super::folder::Stamp;
-use super::layout::FileKey;
+use super::layout::{FileKey, parent_of};
 use super::load::Loader;
 use super::read::read_policy;
-use super::set::{Entry, Good, Touched};
 use super::write::{self, NotReplaced, Step};
 use crate::policy::Kind;
 use crate::source::{Problem, in_one_line};
@@ -127,17 +126,19 @@ impl Store {
         }
         let change =
             PolicyChange { file: path.to_string(), old: before.as_deref().map(hash_of), new: text.map(hash_of) };
-        let written = match self.in_memory {
-            true => Stamp::read(&loader.files().on_disk(&path)).ok(),
-            false => save(&loader, &path, before.as_deref(), text, step)?,
-        };
+        if !self.in_memory {
+            save(&loader, &path, before.as_deref(), text, step)?;
+        }
+        // In memory, what was looked at last is what is replaced. On the disk, whatever is there by now is looked at next:
+        // it may be more than what was written.
+        let seen = loader.files().entry(&path).and_then(|entry| entry.stamp).filter(|_| self.in_memory);
         let mut files = loader.files().clone();
         let mut touched = Touched::default();
         let good = new.map(Good::new);
         if good.is_none() && !self.in_memory {
             files.remove(&path, &mut touched);
         } else if good.is_some() || before.is_some() {
-            let entry = Entry { key: key.clone(), stamp: written, good, only_here: self.in_memory };
+            let entry = Entry { key: key.clone(), stamp: seen, good, only_here: self.in_memory };
             files.put(&path, entry, Vec::new(), &mut touched);
         }
         files.finish(&touched);
@@ -154,7 +155,7 @@ fn save(
     before: Option<&str>,
     text: Option<&str>,
     step: &dyn Fn(Step) -> io::Result<()>,
-) -> Result<Option<Stamp>, SetPolicyError> {
+) -> Result<(), SetPolicyError> {
     let place = loader.files().on_disk(path);
     let file = || loader.files().shown(path);
     // A link, also one that a folder is, is somebody's way to deploy: what it leads to is changed there.
@@ -164,7 +165,7 @@ fn save(
     }
     // A folder that vanished keeps what was in it in force. Made anew, it would say that all of that was removed.
     let folder = folder_of(&place);
-    let was_there = path.rsplit_once('/').is_some_and(|(folder, _)| loader.files().knows_files_in(folder));
+    let was_there = loader.files().knows_files_in(parent_of(path));
     if !loader.is_there() || (was_there && !folder.is_dir()) {
         return Err(SetPolicyError::Conflict { file: file() });
     }
@@ -175,11 +176,11 @@ fn save(
         _ => SetPolicyError::Io(error),
     };
     match text {
-        Some(text) => write::replace(&place, text, before, step).map(Some).map_err(|error| match error {
+        Some(text) => write::replace(&place, text, before, step).map_err(|error| match error {
             NotReplaced::Conflict => SetPolicyError::Conflict { file: file() },
             NotReplaced::Io(error) => told(error),
         }),
         // What is gone takes its policy along, also one that somebody is editing: it must not fall to the next of its name.
-        None => write::remove(&place).map(|()| None).map_err(told),
+        None => write::remove(&place).map_err(told),
     }
 }

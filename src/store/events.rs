@@ -13,8 +13,8 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::folder::{Folder, Inode};
 use super::layout::is_ignored;
+use super::stamp::{Inode, Stamp};
 use super::status::Watching;
 
 /// How many times the quiet time may pass while changes go on, before they are read all the same.
@@ -203,9 +203,16 @@ impl Events {
     fn watch(&self) -> notify::Result<RecommendedWatcher> {
         let (wake, relevant) = (self.wake.clone(), self.relevant.clone());
         let (failed, watching) = (self.failed.clone(), self.watching.clone());
+        let watched: Vec<PathBuf> = self.watched.iter().map(|(path, _)| path.clone()).collect();
         let on_event = move |event: notify::Result<Event>| {
             let changed = match event {
-                Ok(event) => changed(&event, &*relevant),
+                Ok(event) => {
+                    // Another folder may come in its place, even with its inode; the watch ends with this one.
+                    if event.kind.is_remove() && event.paths.iter().any(|path| watched.contains(path)) {
+                        failed.store(true, Ordering::Relaxed);
+                    }
+                    changed(&event, &*relevant)
+                }
                 Err(error) => {
                     tracing::warn!(%error, "watching files failed; it begins anew");
                     watching.errors.fetch_add(1, Ordering::Relaxed);
@@ -218,7 +225,8 @@ impl Events {
                 let _ = wake.send(Wake::Changed(changed));
             }
         };
-        notify::recommended_watcher(on_event)
+        // What links lead to is in the folder, and watched there, or is not read.
+        RecommendedWatcher::new(on_event, notify::Config::default().with_follow_symlinks(false))
     }
 
     /// Waits until there is something to look at. After a change, files must be quiet first: an editor or a deployment
@@ -265,7 +273,7 @@ impl Events {
 }
 
 fn inodes(watched: &[Watched]) -> Vec<Option<Inode>> {
-    watched.iter().map(|(path, _)| Folder::inode_of(path)).collect()
+    watched.iter().map(|(path, _)| Stamp::read(path).ok().map(|stamp| stamp.leads_to())).collect()
 }
 
 /// What an event says that matters; `None` if nothing does. Reading a file is an event too: whoever reads because of it
@@ -277,7 +285,9 @@ fn changed(event: &Event, relevant: &(dyn Fn(&Path) -> bool + Send + Sync)) -> O
     let is_done = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => return None,
-        EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => true,
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => true,
+        // The same is told once more, as `To` and as `From`; together they say nothing of what was moved away.
+        EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return None,
         _ => false,
     };
     let matters = |path: &&PathBuf| relevant(path) && !is_passing(path);
@@ -319,6 +329,8 @@ mod tests {
             (EventKind::Access(AccessKind::Close(AccessMode::Read)), "keys/a.json", None),
             (close, "keys/a.json", Some(true)),
             (moved, "keys/a.json", Some(true)),
+            (EventKind::Modify(ModifyKind::Name(RenameMode::From)), "keys/a.json", Some(false)),
+            (EventKind::Modify(ModifyKind::Name(RenameMode::Both)), "keys/a.json", None),
             (moved, "..data", Some(true)),
             (EventKind::Any, "keys/a.json", Some(false)),
             (close, "keys/.a.json.swp", None),

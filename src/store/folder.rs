@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 use super::layout::{FOLDERS, FileKey, Layout, Place};
+use super::stamp::{Inode, Stamp, Time, trusted};
 use crate::policy::Kind;
 use crate::settings::{read_bounded, unreadable};
 
@@ -22,62 +23,6 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How many names a policy folder may hold.
 const NAMES_MAX: usize = 1_000_000;
-
-/// What everybody on the machine may write.
-const WORLD_WRITABLE: u32 = 0o002;
-
-/// In such a folder, everybody may write his own files only.
-const STICKY: u32 = 0o1000;
-
-/// Seconds since 1970, and nanoseconds.
-pub type Time = (i64, i64);
-
-/// Device and inode: what a name leads to.
-pub type Inode = (u64, u64);
-
-/// What tells that a file may have changed. The change time cannot be set back by a program, so a file that was edited
-/// and then given its old date is noticed too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: Time,
-    changed: Time,
-}
-
-impl Stamp {
-    /// The stamp of the file at `path`, which a link may lead to.
-    ///
-    /// # Errors
-    /// The file is not there or may not be looked at.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        Ok(Self::of(&Metadata::from_just_metadata(std::fs::metadata(path)?)))
-    }
-
-    /// The stamp of an open file.
-    ///
-    /// # Errors
-    /// It cannot be looked at.
-    pub fn of_file(file: &std::fs::File) -> io::Result<Self> {
-        Ok(Self::of(&Metadata::from_just_metadata(file.metadata()?)))
-    }
-
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// When it changed last, in content, name or permissions.
-    pub fn latest(&self) -> Time {
-        self.modified.max(self.changed)
-    }
-}
 
 /// A policy file.
 #[derive(Debug, Clone)]
@@ -103,9 +48,11 @@ pub enum Seen {
 pub struct Listing {
     /// Those that are there.
     pub found: Vec<Found>,
-    /// Folders that were read to the end, and when names in each changed last. Of any other folder nothing is known,
+    /// Folders of which is known what is in them, and when names in each changed last. Of any other folder nothing is known,
     /// whatever was in it before.
     pub complete: HashMap<String, Time>,
+    /// What each of them leads to.
+    pub inodes: HashMap<String, Inode>,
     /// What is wrong with names and folders: where, and what.
     pub problems: Vec<(String, String)>,
     /// Whether links lead to some of them, so that they change where no event tells it.
@@ -118,7 +65,8 @@ pub struct Folder {
     root: Dir,
     path: PathBuf,
     inode: Inode,
-    data: Option<Stamp>,
+    /// The folders that were looked into, each with what its name led to and with its own `..data`.
+    entered: Mutex<HashMap<String, (Inode, Option<Stamp>)>>,
     /// Whether it does not matter that everybody may write something.
     others_may_write: bool,
 }
@@ -133,7 +81,7 @@ impl Folder {
         let metadata = root.dir_metadata()?;
         let is_read_only = fstatvfs(&root).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
         let folder = Self {
-            data: data_of(&root),
+            entered: Mutex::new([(String::new(), entered(&metadata, &root, ""))].into()),
             path: path.to_owned(),
             inode: (metadata.dev(), metadata.ino()),
             root,
@@ -143,14 +91,19 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The device and inode of the folder that this path leads to at the moment.
-    pub fn inode_of(path: &Path) -> Option<Inode> {
-        Stamp::read(path).ok().map(|stamp| (stamp.device, stamp.inode))
+    /// Whether the folder's name still leads to it, and so do those of everything in it that was looked into; and whether
+    /// every `..data` is the one of before.
+    pub fn is_the_same(&self) -> bool {
+        let is_same = |(folder, before): (&String, &(Inode, Option<Stamp>))| {
+            let now = self.root.metadata(at(folder)).map(|metadata| entered(&metadata, &self.root, folder));
+            now.is_ok_and(|now| now == *before)
+        };
+        let folders = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
+        Stamp::read(&self.path).ok().map(|stamp| stamp.leads_to()) == Some(self.inode) && folders.iter().all(is_same)
     }
 
-    /// Whether the folder's name still leads to it, and its `..data` to the same version.
-    pub fn is_the_same(&self) -> bool {
-        Self::inode_of(&self.path) == Some(self.inode) && data_of(&self.root) == self.data
+    fn note(&self, folder: &str, is: (Inode, Option<Stamp>)) {
+        self.entered.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned(), is);
     }
 
     /// Lists everything that the layout has a place for.
@@ -184,6 +137,18 @@ impl Folder {
     }
 
     fn account(&self, prefix: &str, layout: &Layout, listing: &mut Listing) {
+        if !prefix.is_empty() {
+            for name in self.names(prefix.trim_end_matches('/'), listing) {
+                let path = format!("{prefix}{name}");
+                if let Place::Wrong(message) = layout.place(Path::new(&path)) {
+                    listing.problems.push((path, message));
+                }
+            }
+            // A folder that cannot be trusted says nothing about those in it.
+            if !listing.complete.contains_key(prefix.trim_end_matches('/')) {
+                return;
+            }
+        }
         for (kind, name) in FOLDERS {
             let folder = format!("{prefix}{name}");
             let begin = listing.found.len();
@@ -207,10 +172,12 @@ impl Folder {
 
     /// The names in a folder, sorted. Of a folder that cannot be read, or is not there, nothing is known.
     fn names(&self, folder: &str, listing: &mut Listing) -> Vec<String> {
-        let at = if folder.is_empty() { "." } else { folder };
-        let read = self.root.open_dir(at).and_then(|dir| {
+        let read = self.root.open_dir(at(folder)).and_then(|dir| {
             let metadata = dir.dir_metadata()?;
             self.trusted(&metadata).map_err(io::Error::other)?;
+            let is = entered(&metadata, &self.root, folder);
+            listing.inodes.insert(folder.to_owned(), is.0);
+            self.note(folder, is);
             Ok((Stamp::of(&metadata).latest(), dir.entries()?))
         });
         let mut names = Vec::new();
@@ -254,23 +221,22 @@ impl Folder {
     }
 
     fn seen(&self, path: &str, listing: &mut Listing) -> Seen {
-        let (seen, is_link) = self.look_at(path);
+        let (seen, is_link) = self.look(path);
         listing.has_links |= is_link;
         seen
     }
 
-    /// When names in a folder changed last; `None` if it is not there.
-    pub fn changed_at(&self, folder: &str) -> Option<Time> {
-        self.root.metadata(folder).ok().map(|metadata| Stamp::of(&metadata).latest())
-    }
-
-    /// Looks at one place.
-    pub fn look(&self, path: &str) -> Seen {
-        self.look_at(path).0
+    /// Enters the folder of a file: when names in it changed last; `None` if it is not there, or may be written by everybody,
+    /// or lies in a folder that may.
+    pub fn enter(&self, folder: &str) -> Option<Time> {
+        let metadata = self.root.metadata(folder).ok()?;
+        self.trusted_way(folder).ok()?;
+        self.note(folder, entered(&metadata, &self.root, folder));
+        Some(Stamp::of(&metadata).latest())
     }
 
     /// Looks at one place; also whether a link is there.
-    fn look_at(&self, path: &str) -> (Seen, bool) {
+    pub fn look(&self, path: &str) -> (Seen, bool) {
         let of_itself = match self.root.symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (Seen::Nothing, false),
@@ -279,7 +245,11 @@ impl Folder {
         if !of_itself.is_symlink() {
             return (Seen::File(self.stamp(&of_itself)), false);
         }
-        let stamp = self.root.metadata(path).map_err(why_unreachable).and_then(|metadata| self.stamp(&metadata));
+        let real = self.root.canonicalize(path).map_err(why_unreachable);
+        let stamp = real.and_then(|real| {
+            self.trusted_way(&real.parent().unwrap_or(Path::new("")).to_string_lossy())?;
+            self.root.metadata(path).map_err(why_unreachable).and_then(|metadata| self.stamp(&metadata))
+        });
         (Seen::File(stamp), true)
     }
 
@@ -293,16 +263,16 @@ impl Folder {
 
     /// What everybody may write says nothing.
     fn trusted(&self, metadata: &Metadata) -> Result<(), String> {
-        let mode = metadata.mode();
-        let is_sticky = metadata.is_dir() && mode & STICKY != 0;
-        if self.others_may_write || mode & WORLD_WRITABLE == 0 || is_sticky {
-            return Ok(());
+        trusted(metadata.mode(), self.others_may_write)
+    }
+
+    /// The same of every folder on the way to, and with, this one.
+    fn trusted_way(&self, folder: &str) -> Result<(), String> {
+        let way = Path::new(folder).ancestors().filter(|it| !it.as_os_str().is_empty());
+        for on_it in way {
+            self.trusted(&self.root.metadata(on_it).map_err(why_unreachable)?)?;
         }
-        Err(format!(
-            "may be written by everybody on this machine (mode {:04o}); chmod o-w it, or set \
-             policies.others_may_write = true",
-            mode & 0o7777
-        ))
+        Ok(())
     }
 
     fn is_link(&self, path: &str) -> bool {
@@ -321,7 +291,7 @@ impl Folder {
         let before = self.stamp(&file.metadata().map_err(unreadable)?)?;
         let text = read_bounded(&file, FILE_BYTES_MAX)?;
         let after = self.stamp(&file.metadata().map_err(unreadable)?)?;
-        let unchanged = before == after && matches!(self.look(path), Seen::File(Ok(there)) if there == before);
+        let unchanged = before == after && matches!(self.look(path).0, Seen::File(Ok(there)) if there == before);
         Ok((text, unchanged.then_some(before)))
     }
 }
@@ -356,7 +326,13 @@ fn why_unreachable(error: io::Error) -> String {
     }
 }
 
-/// The link `..data` itself, if there is one.
-fn data_of(root: &Dir) -> Option<Stamp> {
-    root.symlink_metadata("..data").ok().map(|metadata| Stamp::of(&metadata))
+/// What a folder's name leads to, and the link `..data` in it, if there is one.
+fn entered(metadata: &Metadata, root: &Dir, folder: &str) -> (Inode, Option<Stamp>) {
+    let data = root.symlink_metadata(Path::new(at(folder)).join("..data")).ok();
+    ((metadata.dev(), metadata.ino()), data.map(|data| Stamp::of(&data)))
+}
+
+/// A folder by its path in the policy folder, which is empty for that one itself.
+fn at(folder: &str) -> &str {
+    if folder.is_empty() { "." } else { folder }
 }

@@ -1,17 +1,23 @@
 //! The identities file: the directory in force, and whether the file is another one than before.
 
 use std::cell::{Cell, RefCell};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::folder::Stamp;
+use super::events::folder_of;
 use super::private::is_readable_by_all;
+use super::stamp::{Stamp, trusted};
 use crate::authn::{Attachment, Directory, Member, SecretSource};
 use crate::settings::read_text;
 use crate::source::{Position, Problem, shown};
+
+/// In such a folder, everybody may write his own files only.
+const STICKY: u32 = 0o1000;
 
 /// What is wrong with an attachment, if anything.
 pub type Missing<'a> = dyn Fn(&Member, &Attachment) -> Option<String> + 'a;
@@ -20,6 +26,7 @@ pub type Missing<'a> = dyn Fn(&Member, &Attachment) -> Option<String> + 'a;
 #[derive(Clone)]
 pub struct Identities {
     path: Arc<Path>,
+    others_may_write: bool,
     directory: Arc<Directory>,
     text: Arc<SecretString>,
     taken: Option<Taken>,
@@ -59,9 +66,10 @@ struct Reading {
 
 impl Identities {
     /// A file that was not read yet.
-    pub fn new(path: &Path) -> Self {
+    pub fn new(path: &Path, others_may_write: bool) -> Self {
         Self {
             path: path.into(),
+            others_may_write,
             directory: Arc::default(),
             text: Arc::new("".into()),
             taken: None,
@@ -106,11 +114,22 @@ impl Identities {
         if !anew && stamp.is_some() && self.taken.as_ref().is_some_and(|taken| taken.stamp == stamp) {
             return Taking::Same;
         }
-        match read(&self.path).and_then(|reading| complete(reading, missing)) {
+        match self.trusted().and_then(|()| read(&self.path)).and_then(|reading| complete(reading, missing)) {
             Err(problems) => Taking::Unusable(self.located(problems)),
             Ok(_) if stamp.is_some() && Stamp::read(&self.path).ok() != stamp => Taking::Unsettled,
             Ok(reading) => self.put_in_force(reading, stamp),
         }
+    }
+
+    /// What everybody may write says nothing; and secrets that everybody may write are nobody's.
+    fn trusted(&self) -> Result<(), Vec<Problem>> {
+        let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode()).unwrap_or(0);
+        let in_folder = mode(&folder_of(&self.path));
+        // In a sticky folder, everybody may replace his own files only.
+        let of_folder = if in_folder & STICKY == 0 { trusted(in_folder, self.others_may_write) } else { Ok(()) };
+        let told = |why| vec![Problem::of_file("", format!("its folder {why}"))];
+        of_folder.map_err(told)?;
+        trusted(mode(&self.path), self.others_may_write).map_err(|why| vec![Problem::of_file("", why)])
     }
 
     /// Takes a text that was good before, in the place of a file that was not read yet.

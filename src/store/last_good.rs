@@ -4,19 +4,22 @@
 //! in one transaction; what is read is checked against the hash that was written with it, and a copy that is not whole is
 //! no copy.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+#![expect(clippy::disallowed_methods, reason = "a copy that cannot be used is set aside")]
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::entry::{Entry, Good, Touched};
 use super::events::folder_of;
 use super::layout::Place;
 use super::read::read_policy;
-use super::set::{Entry, Files, Good, Touched};
+use super::set::Files;
 use super::write::make_folder;
 use crate::source::{Problem, in_one_line, shown};
 
@@ -44,19 +47,23 @@ pub struct LastGood {
 }
 
 impl LastGood {
-    /// Opens the copy, or begins one.
+    /// Opens the copy, or begins one. What is no copy is set aside.
     ///
     /// # Errors
-    /// It cannot be opened, or another process has it.
+    /// It cannot be opened or begun, or another process has it.
     pub fn open(path: &Path) -> Result<Self, Problem> {
-        let open = || -> Result<Database, Failure> {
-            make_folder(&folder_of(path), 0o700)?;
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-            Ok(redb::Builder::new().create_with_backend(FileBackend::new(file)?)?)
-        };
         let told =
             |error: Failure| Problem::of_file(shown(path), format!("cannot be used as policies.last_good: {error}"));
-        Ok(Self { path: path.to_owned(), database: open().map_err(told)?, written: None, generation: 0 })
+        let opened = open(path).or_else(|error| match error.downcast_ref() {
+            Some(DatabaseError::DatabaseAlreadyOpen) => Err(error),
+            _ => {
+                let aside = path.with_extension("unusable");
+                tracing::warn!(%error, aside = %aside.display(), "the copy of the last good policies is set aside");
+                fs::rename(path, aside)?;
+                open(path)
+            }
+        });
+        Ok(Self { path: path.to_owned(), database: opened.map_err(told)?, written: None, generation: 0 })
     }
 
     /// Puts what was in force when it was written into a set that has nothing yet. Returns whether there was something.
@@ -110,8 +117,13 @@ impl LastGood {
         if self.generation == generation {
             return Ok(());
         }
-        let kept = self.write(files);
-        kept.map_err(|error| Problem::of_file(shown(&self.path), format!("the last good set is not kept: {error}")))?;
+        if let Err(error) = self.write(files) {
+            // After one failure the database refuses everything, whatever becomes of the disk.
+            if let Ok(anew) = open(&self.path) {
+                self.database = anew;
+            }
+            return Err(Problem::of_file(shown(&self.path), format!("the last good policies are not kept: {error}")));
+        }
         (self.written, self.generation) = (Some(files.clone()), generation);
         Ok(())
     }
@@ -142,4 +154,12 @@ impl LastGood {
         writing.commit()?;
         Ok(())
     }
+}
+
+/// For its owner only, whoever could read it before.
+fn open(path: &Path) -> Result<Database, Failure> {
+    make_folder(&folder_of(path), 0o700)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(redb::Builder::new().create_with_backend(FileBackend::new(file)?)?)
 }

@@ -99,8 +99,9 @@ impl Layout {
             [folder, file] if *id == *self.account => {
                 Place::Wrong(format!("is a second place for {folder}/{file}; that is where it belongs"))
             }
-            // What else there is in the folder of an account is nobody's business.
-            rest => place_in(id, rest).unwrap_or(Place::Ignored),
+            [name, ..] if is_ignored(name) => Place::Ignored,
+            rest => place_in(id, rest)
+                .unwrap_or_else(|| wrong("is not part of the layout of an account: keys/, secrets/, ram/")),
         }
     }
 }
@@ -118,6 +119,11 @@ fn place_in(account: &str, names: &[&str]) -> Option<Place> {
         },
         _ => Place::Ignored,
     })
+}
+
+/// The folder of a path in the policy folder.
+pub fn parent_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// The name of the file that holds a policy: the resource's name percent-encoded, a dot at its beginning too, because
@@ -191,7 +197,8 @@ mod tests {
             ("accounts/2/ram/Use.json", policy(Kind::Ram, "2", "Use")),
             ("keys/.key-1.json.swp", Place::Ignored),
             ("keys/more/key-1.json", Place::Ignored),
-            ("accounts/2/readme.md", Place::Ignored),
+            ("accounts/2/.git", Place::Ignored),
+            ("accounts/2/key/a.json", wrong("is not part of the layout of an account: keys/, secrets/, ram/")),
             ("accounts/.git", Place::Ignored),
             ("key/key-1.json", wrong(outside)),
             ("accounts/two", wrong("must be a folder named after an account id, which is digits only")),

@@ -4,30 +4,37 @@
 //! used, and says whether all of them are settled. Whoever looked decides whether the draft is taken; until then, what was
 //! in force is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::entry::Touched;
 use super::events::folder_of;
-use super::folder::{Folder, Found, Listing};
+use super::folder::{Folder, Found, Listing, Seen};
 use super::identities::{Identities, Taking};
 use super::last_good::LastGood;
-use super::layout::{FOLDERS, FileKey, Layout, Place};
-use super::read::{Reading, look_at_named, read_all};
-use super::set::{Entry, Files, Touched};
+use super::layout::{FOLDERS, FileKey, Layout, Place, parent_of};
+use super::look::Look;
+use super::read::read_all;
+use super::set::Files;
 use super::settle::{Pace, Settling};
+use super::stamp::Inode;
 use super::write::sweep;
-use crate::authn::Member;
-use crate::policy::Kind;
 use crate::settings;
 use crate::source::{Problem, shown};
 
 /// How often a look begins anew because the folder was replaced under it.
 const ATTEMPTS: usize = 5;
+
+/// The same of a start, which also waits for whoever writes; and how long it pauses in between.
+const ATTEMPTS_AT_START: usize = 50;
+const PAUSE_AT_START: Duration = Duration::from_millis(20);
 
 /// What a look is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,18 +53,6 @@ pub enum Scope {
     },
 }
 
-/// What a look came to.
-pub struct Look {
-    /// The next set.
-    pub files: Files,
-    /// What is another one in it.
-    pub touched: Touched,
-    /// Whether a file is still being written, so that it is worth looking again soon. Then nothing of the draft counts.
-    pub unsettled: bool,
-    /// Whether everything was looked at.
-    pub is_complete: bool,
-}
-
 /// Everything that was read, and how it is read.
 pub struct Loader {
     root: PathBuf,
@@ -65,6 +60,8 @@ pub struct Loader {
     files: Files,
     settling: Settling,
     has_links: bool,
+    /// The folders of the last whole look, without those that vanished since.
+    inodes: HashMap<String, Inode>,
     /// Of this process, so that nobody can try secrets against what is shown of them.
     salt: [u8; 16],
 }
@@ -72,7 +69,7 @@ pub struct Loader {
 impl Loader {
     /// Nothing read yet.
     pub fn new(settings: &settings::Policies, account: &str) -> Self {
-        let identities = Identities::new(&settings.identities);
+        let identities = Identities::new(&settings.identities, settings.others_may_write);
         let layout = Layout { account: account.into() };
         Self {
             root: settings.directory.clone(),
@@ -80,6 +77,7 @@ impl Loader {
             files: Files::new(&settings.directory, layout, settings.on_invalid, identities),
             settling: Settling::default(),
             has_links: false,
+            inodes: HashMap::new(),
             salt: *Uuid::new_v4().as_bytes(),
         }
     }
@@ -126,22 +124,39 @@ impl Loader {
         folders.iter().for_each(|folder| sweep(folder));
     }
 
-    /// Looks at files and drafts the next set. Without a pace, nothing is waited for.
+    /// Looks at files and drafts the next set. Without a pace, whatever is being written is waited for a little.
     pub fn look(&mut self, scope: &Scope, pace: Option<Pace>) -> Look {
-        for _ in 0..ATTEMPTS {
-            if let Some(mut look) = self.look_once(scope, pace) {
-                if !look.unsettled {
-                    self.settling.done();
-                    look.files.finish(&look.touched);
+        let attempts = if pace.is_some() { ATTEMPTS } else { ATTEMPTS_AT_START };
+        for attempt in 1..=attempts {
+            match self.look_once(scope, pace) {
+                Some(look) if look.unsettled && pace.is_none() => {}
+                Some(mut look) => {
+                    if !look.unsettled {
+                        self.settling.done();
+                        look.files.finish(&look.touched);
+                    }
+                    return look;
                 }
-                return look;
+                None => {}
+            }
+            if pace.is_none() && attempt < attempts {
+                thread::park_timeout(PAUSE_AT_START);
             }
         }
-        Look { unsettled: true, ..self.nothing() }
+        let mut look = Look { unsettled: true, ..self.nothing() };
+        let message = "is replaced or written all the time; nothing whole could be read";
+        look.files.set_folder_problems(vec![Problem::of_file(shown(&self.root), message)]);
+        look
     }
 
     fn nothing(&self) -> Look {
-        Look { files: self.files.clone(), touched: Touched::default(), unsettled: false, is_complete: false }
+        Look {
+            files: self.files.clone(),
+            touched: Touched::default(),
+            unsettled: false,
+            is_complete: false,
+            busy: Vec::new(),
+        }
     }
 
     /// `None` if the folder was replaced meanwhile.
@@ -161,12 +176,10 @@ impl Loader {
             Scope::Only { paths, identities } if !self.has_links => self.named(paths).map(|named| (named, *identities)),
             _ => None,
         };
-        let (listing, missing) = match &only {
-            Some((named, _)) => look_at_named(&folder, &self.files, named),
-            None => self.listed(&folder),
-        };
         let anew = scope == &Scope::Anew;
-        look.is_complete = only.is_none();
+        let looked = only.as_ref().and_then(|(named, _)| self.look_at_named(&folder, named));
+        look.is_complete = looked.is_none();
+        let (listing, missing) = looked.unwrap_or_else(|| self.listed(&folder));
         let changed = self.changed(listing.found.iter(), anew, pace, &mut look);
         let readings = read_all(&folder, &self.files, changed);
         if !folder.is_the_same() {
@@ -175,17 +188,26 @@ impl Loader {
         for reading in readings {
             look.put(reading);
         }
-        if only.as_ref().is_none_or(|(_, identities)| *identities) {
+        // What RAM policies there are decides whether the identities can be used.
+        let concerns_identities = look.touched.ram || look.files.has_bad_identities();
+        if look.is_complete || concerns_identities || only.is_some_and(|(_, identities)| identities) {
             self.look_at_identities(&mut look, true, anew, pace);
         }
-        self.let_go_of(&missing, &listing, pace, &mut look);
+        let emptied = if anew { HashSet::new() } else { self.emptied(&missing, &listing) };
+        self.let_go_of(&missing, &listing, &emptied, pace, &mut look);
         if look.is_complete {
             self.has_links = listing.has_links;
-            self.blame_folders(&missing, &listing, pace, &mut look);
+            self.blame_folders(&missing, &listing, &emptied, pace, &mut look);
+            for (folder, inode) in listing.inodes.into_iter().filter(|(folder, _)| !emptied.contains(folder)) {
+                self.inodes.insert(folder, inode);
+            }
         }
         // What goes on for too long is left out, and said; the rest is taken without it.
-        if look.unsettled && self.settling.is_out_of_patience(pace) {
+        if look.unsettled && pace.is_some() && self.settling.is_out_of_patience(pace) {
             look.unsettled = false;
+        }
+        if look.is_complete || !look.busy.is_empty() {
+            look.files.set_busy(std::mem::take(&mut look.busy));
         }
         Some(look)
     }
@@ -201,6 +223,29 @@ impl Loader {
             }
         }
         Some(named)
+    }
+
+    /// Looks at some files only: those that are there, and those that are not any more. `None` if one of them is a link or may
+    /// be a second one for its resource: then everything has to be looked at.
+    fn look_at_named(&self, folder: &Folder, named: &[(FileKey, Arc<str>)]) -> Option<(Listing, Vec<Arc<str>>)> {
+        let (mut listing, mut missing) = (Listing::default(), Vec::new());
+        for (key, path) in named {
+            let parent = parent_of(path);
+            let changed = folder.enter(parent)?;
+            match folder.look(path) {
+                (_, true) => return None,
+                (Seen::File(_), _) if self.files.entry(path).is_none() && self.files.has_twin_of(path) => return None,
+                (Seen::File(stamp), _) => {
+                    listing.found.push(Found { key: key.clone(), path: path.clone(), stamp });
+                }
+                (Seen::Nothing, _) if self.files.entry(path).is_some_and(|entry| !entry.only_here) => {
+                    missing.push(path.clone());
+                    listing.complete.insert(parent.to_owned(), changed);
+                }
+                (Seen::Nothing, _) => {}
+            }
+        }
+        Some((listing, missing))
     }
 
     fn listed(&self, folder: &Folder) -> (Listing, Vec<Arc<str>>) {
@@ -232,41 +277,66 @@ impl Loader {
             if is_settled {
                 changed.push(file.clone());
             } else {
-                look.wait_for(file);
+                look.wait_for(self.files.shown(&file.path));
             }
         }
         changed
     }
 
+    /// Folders that were replaced by others with nothing in them: unmounted, or made anew by a deployment that is not done.
+    /// That is no removal of everything, until somebody says so by having all files read again.
+    fn emptied(&self, missing: &[Arc<str>], listing: &Listing) -> HashSet<String> {
+        let filled: HashSet<&str> = listing.found.iter().map(|file| parent_of(&file.path)).collect();
+        let folders: HashSet<&str> = missing.iter().map(|path| parent_of(path)).collect();
+        let is_another = |folder: &&str| {
+            let before = self.inodes.get(*folder);
+            before.is_some() && listing.inodes.get(*folder).is_some_and(|now| Some(now) != before)
+        };
+        folders.into_iter().filter(|it| !filled.contains(it)).filter(is_another).map(str::to_owned).collect()
+    }
+
     /// Lets go of the entries whose files are not there any more. Only a folder that was read to the end says so: what
     /// lies in any other one stays, and is reported, because a folder that vanishes must not take its Denys along.
-    fn let_go_of(&mut self, missing: &[Arc<str>], listing: &Listing, pace: Option<Pace>, look: &mut Look) {
-        for path in missing {
-            let Some(changed) = path.rsplit_once('/').and_then(|(folder, _)| listing.complete.get(folder)) else {
-                continue;
-            };
+    fn let_go_of(
+        &mut self,
+        missing: &[Arc<str>],
+        listing: &Listing,
+        emptied: &HashSet<String>,
+        pace: Option<Pace>,
+        look: &mut Look,
+    ) {
+        for path in missing.iter().filter(|path| !emptied.contains(parent_of(path))) {
+            let Some(changed) = listing.complete.get(parent_of(path)) else { continue };
             if self.settling.is_settled(path, None, *changed, pace) {
                 look.let_go(path);
             } else {
-                look.unsettled = true;
-                look.blame(path, "comes and goes all the time");
+                look.wait_for(self.files.shown(path));
             }
         }
     }
 
     /// Says what is wrong with names and folders, once it is clear that it stays so.
-    fn blame_folders(&mut self, missing: &[Arc<str>], listing: &Listing, pace: Option<Pace>, look: &mut Look) {
-        let mut problems = Vec::new();
+    fn blame_folders(
+        &mut self,
+        missing: &[Arc<str>],
+        listing: &Listing,
+        emptied: &HashSet<String>,
+        pace: Option<Pace>,
+        look: &mut Look,
+    ) {
+        let told = "is another folder, and empty; the policies that were in it stay in force until a file is there, or \
+                    `keyward reload`";
+        let of_emptied = emptied.iter().map(|folder| Problem::of_file(self.files.shown(folder), told));
+        let mut problems: Vec<Problem> = of_emptied.collect();
         for (path, message) in &listing.problems {
-            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let changed = listing.complete.get(folder).copied().unwrap_or_default();
+            let changed = listing.complete.get(parent_of(path)).copied().unwrap_or_default();
             if self.settling.is_settled(&path.as_str().into(), None, changed, pace) {
                 problems.push(Problem::of_file(self.files.shown(path), message));
             } else {
                 look.unsettled = true;
             }
         }
-        let folders: HashSet<&str> = missing.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+        let folders: HashSet<&str> = missing.iter().map(|path| parent_of(path)).collect();
         for folder in folders.into_iter().filter(|folder| !listing.complete.contains_key(*folder)) {
             // The folder itself, or one that it lies in, may be reported already.
             if !listing.problems.iter().any(|(blamed, _)| Path::new(folder).starts_with(blamed)) {
@@ -285,7 +355,7 @@ impl Loader {
         if let Some(stamp) = identities.new_stamp()
             && !self.settling.is_settled(&path, Some(stamp), stamp.latest(), pace)
         {
-            look.blame_identities();
+            look.wait_for(shown(identities.path()));
             return;
         }
         let files = look.files.clone();
@@ -295,76 +365,9 @@ impl Loader {
                 look.files.set_identities_problems(Vec::new());
             }
             Taking::Same => look.files.set_identities_problems(Vec::new()),
-            Taking::Unsettled => look.blame_identities(),
+            Taking::Unsettled => look.wait_for(shown(files.identities().path())),
             Taking::Unusable(_) if !policies_are_known => {}
             Taking::Unusable(problems) => look.files.set_identities_problems(problems),
         }
     }
-}
-
-impl Look {
-    fn wait_for(&mut self, file: &Found) {
-        self.unsettled = true;
-        let problem = Problem::of_file(self.files.shown(&file.path), "is being written all the time");
-        let new = || Entry { key: file.key.clone(), stamp: None, good: None, only_here: false };
-        let entry = self.files.entry(&file.path).cloned().unwrap_or_else(new);
-        self.files.put(&file.path, entry, vec![problem], &mut self.touched);
-    }
-
-    fn blame_identities(&mut self) {
-        self.unsettled = true;
-        let file = shown(self.files.identities().path());
-        self.files.set_identities_problems(vec![Problem::of_file(file, "is being written all the time")]);
-    }
-
-    /// Says what is wrong with a file that is known.
-    fn blame(&mut self, path: &Arc<str>, message: &str) {
-        if let Some(entry) = self.files.entry(path).cloned() {
-            let problem = Problem::of_file(self.files.shown(path), message);
-            self.files.put(path, entry, vec![problem], &mut self.touched);
-        }
-    }
-
-    /// What is there and cannot be used keeps its last good version.
-    fn put(&mut self, reading: Reading) {
-        let Reading { found, stamp, read } = reading;
-        let before = self.files.entry(&found.path);
-        let kept = before.and_then(|entry| entry.good.clone());
-        let (good, problems) = match read {
-            Ok(Some(good)) => (Some(good), Vec::new()),
-            Ok(None) => (kept, Vec::new()),
-            Err(problems) => (kept, problems),
-        };
-        // It changed while it was read: what was read may be half of two versions.
-        if stamp.is_none() && found.stamp.is_ok() {
-            self.wait_for(&found);
-            return;
-        }
-        let entry = Entry { key: found.key, stamp, good, only_here: false };
-        self.files.put(&found.path, entry, problems, &mut self.touched);
-    }
-
-    /// Lets a file go that was removed. A RAM policy that somebody still has stays: dropping it could drop a Deny while its
-    /// holders keep their other grants.
-    fn let_go(&mut self, path: &Arc<str>) {
-        let Some(entry) = self.files.entry(path).cloned() else { return };
-        match holder(&self.files, &entry.key) {
-            Some(holder) if entry.good.is_some() => {
-                let message = format!("was removed, but is still attached to {holder}");
-                let problem = Problem::of_file(self.files.shown(path), message);
-                self.files.put(path, Entry { stamp: None, ..entry }, vec![problem], &mut self.touched);
-            }
-            _ => self.files.remove(path, &mut self.touched),
-        }
-    }
-}
-
-/// Who has this RAM policy.
-fn holder(files: &Files, key: &FileKey) -> Option<String> {
-    let has = |member: &&Member| {
-        *member.principal.account == *key.account && member.attachments.iter().any(|it| it.policy == *key.name)
-    };
-    let directory = files.identities().directory();
-    let member = directory.members().iter().filter(|_| key.kind == Kind::Ram).find(has)?;
-    Some(member.principal.to_string())
 }

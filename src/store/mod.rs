@@ -5,6 +5,7 @@
 //! file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
 
 mod change;
+mod entry;
 mod events;
 mod findings;
 mod folder;
@@ -13,11 +14,13 @@ mod inspect;
 mod last_good;
 mod layout;
 mod load;
+mod look;
 mod private;
 mod read;
 mod report;
 mod set;
 mod settle;
+mod stamp;
 mod status;
 mod watch;
 mod write;
@@ -25,7 +28,7 @@ mod write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 
@@ -45,10 +48,11 @@ use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, Validity, Versio
 use crate::policy::Kind;
 use crate::settings::{Policies, Settings};
 use crate::source::Problem;
+use entry::Touched;
 use last_good::LastGood;
-use load::{Loader, Look};
+use load::Loader;
+use look::Look;
 use report::report;
-use set::Touched;
 use settle::Pace;
 
 /// From how many generations on that requests still hold it is worth an alarm.
@@ -62,8 +66,11 @@ pub struct Store {
     settings: Policies,
     /// Whether what is set here stays in memory.
     in_memory: bool,
-    /// The copy of what is in force.
+    /// The copy of what is in force, and why it is not kept.
     last_good: Option<Mutex<LastGood>>,
+    not_kept: ArcSwapOption<Problem>,
+    /// When it began.
+    begun: Timestamp,
     /// Everything that was in force, as long as somebody has it.
     generations: Mutex<Vec<Weak<PolicyTable>>>,
     watching: Arc<Watching>,
@@ -92,8 +99,8 @@ impl Store {
         let restored = last_good.as_mut().is_some_and(|copy| loader.restore(copy));
         let look = loader.look(&Scope::Everything, None);
         let problems = look.files.problems();
-        let has_stand_ins = restored && look.files.never_good().next().is_none();
-        if !problems.is_empty() && !has_stand_ins {
+        // With what was in force before, a start is like a reload.
+        if !problems.is_empty() && !restored {
             return Err(problems);
         }
         let waiting = (restored && policies.approval && look.touched.is_something()).then(|| {
@@ -120,7 +127,7 @@ impl Store {
             hash: version.hash,
             since: Some(now),
             looked: Some(now),
-            confirmed: (problems.is_empty() && waiting.is_none()).then_some(now),
+            confirmed: problems.is_empty().then_some(now),
             waiting,
             problems,
             warnings: files.findings(),
@@ -135,6 +142,8 @@ impl Store {
             settings: policies.clone(),
             in_memory: false,
             last_good: last_good.map(Mutex::new),
+            not_kept: ArcSwapOption::empty(),
+            begun: now,
             generations: Mutex::new(vec![Arc::downgrade(&table)]),
             watching: Arc::default(),
         };
@@ -172,6 +181,8 @@ impl Store {
     /// taken only if `approved` is its hash.
     pub fn reload(&self, scope: &Scope, quiet: Duration, approved: Option<&str>, now: Timestamp) -> Reload {
         let mut loader = self.lock();
+        // What waits for approval is one set: a part of it is not looked at alone.
+        let scope = if self.settings.approval && scope != &Scope::Anew { &Scope::Everything } else { scope };
         let look = loader.look(scope, Some(Pace { now, quiet }));
         if look.unsettled {
             return Reload { changed: false, unsettled: true };
@@ -182,10 +193,18 @@ impl Store {
         let approval = loader.approval(&look, &hash);
         let waits = changed && self.settings.approval && approved != Some(&approval);
         let mut status = seen(&look, waits, &before, now);
+        let mut denied = false;
         if waits {
             // The same set, seen again, is not compared again.
             let known = before.waiting.clone().filter(|waiting| waiting.approval == approval);
             status.waiting = Some(known.unwrap_or_else(|| Arc::new(report::waiting(approval, loader.files(), &look))));
+            // What is broken needs nobody's approval to be.
+            let (files, touched) = loader.files().with_problems_of(&look.files);
+            loader.take(files);
+            denied = touched.is_something();
+            if denied {
+                self.put_in_force(&loader, loader.files().hash().into(), &mut status, now);
+            }
         } else {
             loader.take(look.files);
             if changed {
@@ -194,7 +213,7 @@ impl Store {
             }
         }
         self.conclude(&loader, &before, status);
-        Reload { changed: changed && !waits, unsettled: false }
+        Reload { changed: (changed && !waits) || denied, unsettled: false }
     }
 
     /// Puts what the loader took in force, as a new generation.
@@ -229,7 +248,7 @@ impl Store {
     /// Has requests judged by what is in force as long as that is right.
     fn revalidate(&self, loader: &Loader) {
         let limit = |age: Duration| {
-            let confirmed = self.status().confirmed.unwrap_or(Timestamp::UNIX_EPOCH);
+            let confirmed = self.status().confirmed.unwrap_or(self.begun);
             confirmed.checked_add(age).map_or(Validity::Unlimited, Validity::Until)
         };
         let validity = match self.settings.max_age {
@@ -272,9 +291,16 @@ impl Store {
             let loader = self.lock();
             (loader.files().clone(), self.status().generation)
         };
-        if let Err(problem) = copy.keep(&files, generation) {
-            tracing::error!(%problem, "a restart would have no last good policies to stay with");
+        let problem = copy.keep(&files, generation).err();
+        if let Some(problem) = problem.as_ref().filter(|problem| self.not_kept().as_deref() != Some(problem)) {
+            tracing::error!(%problem, "a restart would go on with older policies");
         }
+        self.not_kept.store(problem.map(Arc::new));
+    }
+
+    /// Why the copy of what is in force is not what is in force.
+    pub fn not_kept(&self) -> Option<Arc<Problem>> {
+        self.not_kept.load_full()
     }
 
     /// The document of the policy in force for a key (by id) or secret (by name), exactly as it was stored.
@@ -308,13 +334,14 @@ fn seen(look: &Look, waits: bool, before: &Status, now: Timestamp) -> Status {
     let problems = look.files.problems();
     // Both are sorted.
     let new = problems.iter().find(|problem| before.problems.binary_search(problem).is_err());
-    let is_confirmed = look.is_complete && problems.is_empty() && !waits;
+    // Whatever waits was seen: what is in force is what was approved last.
+    let is_confirmed = look.is_complete && problems.is_empty();
     Status {
         looked: Some(now),
         confirmed: if is_confirmed { Some(now) } else { before.confirmed },
         reloads_refused: before.reloads_refused + u64::from(new.is_some()),
         last_problem: new.cloned().map(|problem| (now, problem)).or_else(|| before.last_problem.clone()),
-        waiting: None,
+        waiting: before.waiting.clone().filter(|_| waits),
         problems,
         ..before.clone()
     }

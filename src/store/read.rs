@@ -1,12 +1,13 @@
 //! Reading policy files, each at most once, and many of them with all cores.
 
 use std::panic;
-use std::sync::Arc;
 use std::thread;
 
-use super::folder::{Folder, Found, Listing, Seen, Stamp};
+use super::entry::Good;
+use super::folder::{Folder, Found};
 use super::layout::FileKey;
-use super::set::{Files, Good};
+use super::set::Files;
+use super::stamp::Stamp;
 use crate::authz::{parse_policy, system_policy};
 use crate::policy::{Kind, Policy};
 use crate::source::Problem;
@@ -22,25 +23,6 @@ pub struct Reading {
     pub stamp: Option<Stamp>,
     /// `None`: it says what it said.
     pub read: Result<Option<Good>, Vec<Problem>>,
-}
-
-/// Looks at some files only: those that are there, and those that are not any more.
-pub fn look_at_named(folder: &Folder, files: &Files, named: &[(FileKey, Arc<str>)]) -> (Listing, Vec<Arc<str>>) {
-    let (mut listing, mut missing) = (Listing::default(), Vec::new());
-    for (key, path) in named {
-        match folder.look(path) {
-            Seen::File(stamp) => listing.found.push(Found { key: key.clone(), path: path.clone(), stamp }),
-            Seen::Nothing if files.entry(path).is_some_and(|entry| !entry.only_here) => {
-                missing.push(path.clone());
-                let parent = path.rsplit_once('/').map(|(parent, _)| parent);
-                if let Some((parent, changed)) = parent.and_then(|parent| Some((parent, folder.changed_at(parent)?))) {
-                    listing.complete.insert(parent.to_owned(), changed);
-                }
-            }
-            Seen::Nothing => {}
-        }
-    }
-    (listing, missing)
 }
 
 /// Reads files; many of them with all cores.

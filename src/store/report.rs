@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use similar::TextDiff;
 
-use super::load::Look;
+use super::look::Look;
 use super::set::Files;
 use super::status::{Difference, Shown, Status, Waiting};
 use crate::policy::Finding;

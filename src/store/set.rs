@@ -11,49 +11,16 @@ use data_encoding::HEXLOWER;
 use imbl::OrdMap;
 use sha2::{Digest, Sha256};
 
+use super::entry::{Entry, Good, Hash, Touched};
 use super::findings::{self, Inspected};
-use super::folder::Stamp;
 use super::identities::Identities;
-use super::layout::{FileKey, Layout};
+use super::layout::{FileKey, Layout, parent_of};
 use super::status::Counts;
 use crate::authn::{Attachment, Member};
 use crate::authz::{PoliciesByName, PolicyTable, denial, system_policy};
 use crate::policy::{Finding, Kind, Policy};
 use crate::settings::OnInvalid;
 use crate::source::{Problem, shown};
-
-/// SHA-256 of a text.
-pub type Hash = [u8; 32];
-
-/// A policy file: its last good version.
-#[derive(Clone)]
-pub struct Entry {
-    /// What it is for.
-    pub key: FileKey,
-    /// The stamp of the version that was looked at last; `None` if it was never looked at, or is gone.
-    pub stamp: Option<Stamp>,
-    /// The last good version, if there ever was one.
-    pub good: Option<Good>,
-    /// Whether it was set here, and no file says so: it lasts until the file at its path is another one.
-    pub only_here: bool,
-}
-
-/// A policy that can be used.
-#[derive(Clone)]
-pub struct Good {
-    /// The policy.
-    pub policy: Arc<Policy>,
-    /// Of its text.
-    pub hash: Hash,
-}
-
-impl Good {
-    /// A policy, with the hash of its text.
-    pub fn new(policy: Policy) -> Self {
-        let hash = Sha256::digest(policy.text.as_bytes()).into();
-        Self { policy: Arc::new(policy), hash }
-    }
-}
 
 /// Everything that was read.
 #[derive(Clone)]
@@ -70,28 +37,12 @@ pub struct Files {
     of_folder: Arc<[Problem]>,
     identities: Identities,
     of_identities: Arc<[Problem]>,
+    /// What somebody writes all the time: it is not read, and nothing is wrong with it that anybody knows.
+    busy: Arc<[Problem]>,
     table: PolicyTable,
     counts: [usize; 3],
     /// What is notable about how files are mounted: it is looked at once, at the start.
     mounted: Arc<[Finding]>,
-}
-
-/// What became another one while a set was drafted.
-#[derive(Default)]
-pub struct Touched {
-    /// Policies that are in force now, were, or say something else.
-    pub paths: HashSet<Arc<str>>,
-    /// Whether RAM policies are among them.
-    pub ram: bool,
-    /// Whether another directory is in force.
-    pub identities: bool,
-}
-
-impl Touched {
-    /// Whether another set is in force than before.
-    pub fn is_something(&self) -> bool {
-        self.identities || !self.paths.is_empty()
-    }
 }
 
 impl Files {
@@ -108,6 +59,7 @@ impl Files {
             of_folder: Arc::default(),
             identities,
             of_identities: Arc::default(),
+            busy: Arc::default(),
             table: PolicyTable::default(),
             counts: [0; 3],
             mounted: findings::mounted_files(root, &identities_path).into(),
@@ -122,6 +74,13 @@ impl Files {
     /// All files, sorted by path.
     pub fn entries(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
         self.entries.iter().map(|(path, entry)| (path, &**entry))
+    }
+
+    /// Whether a file is known whose path differs from this one by the case of letters only.
+    pub fn has_twin_of(&self, path: &str) -> bool {
+        let begin: Arc<str> = format!("{}/", parent_of(path)).into();
+        let in_folder = self.entries.range(begin.clone()..).take_while(|(it, _)| it.starts_with(&*begin));
+        in_folder.into_iter().any(|(it, _)| it.eq_ignore_ascii_case(path) && **it != *path)
     }
 
     /// Whether some file is known in this folder of the policy folder.
@@ -205,9 +164,19 @@ impl Files {
         self.of_folder = problems.into();
     }
 
+    /// What somebody writes all the time.
+    pub fn set_busy(&mut self, busy: Vec<Problem>) {
+        self.busy = busy.into();
+    }
+
     /// What is wrong with the identities.
     pub fn set_identities_problems(&mut self, problems: Vec<Problem>) {
         self.of_identities = problems.into();
+    }
+
+    /// Whether something is wrong with the identities.
+    pub fn has_bad_identities(&self) -> bool {
+        !self.of_identities.is_empty()
     }
 
     /// Whether the identities cannot be used, and no older ones are wanted in their place.
@@ -277,17 +246,27 @@ impl Files {
     pub fn problems(&self) -> Vec<Problem> {
         let of_files = self.problems.values().flat_map(|problems| problems.iter());
         let mut problems: Vec<Problem> =
-            of_files.chain(&*self.of_folder).chain(&*self.of_identities).cloned().collect();
+            of_files.chain(&*self.of_folder).chain(&*self.of_identities).chain(&*self.busy).cloned().collect();
         problems.sort();
         problems.dedup();
         problems
     }
 
-    /// Files that cannot be used and never could: nothing stands in for them.
-    pub fn never_good(&self) -> impl Iterator<Item = &Problem> {
-        let is_bad = |path: &Arc<str>| self.entries.get(path).is_none_or(|entry| entry.good.is_none());
-        let of_files = self.problems.iter().filter(move |(path, _)| is_bad(path));
-        of_files.flat_map(|(_, problems)| problems.iter())
+    /// This set with the problems of another one, which is not taken: what is broken there is broken here, and what was
+    /// broken here and is not there is mended.
+    pub fn with_problems_of(&self, other: &Self) -> (Self, Touched) {
+        let (mut files, mut touched) = (self.clone(), Touched::default());
+        let paths: HashSet<&Arc<str>> = self.problems.keys().chain(other.problems.keys()).collect();
+        for path in paths {
+            let problems = other.problems.get(path).map(|problems| problems.to_vec()).unwrap_or_default();
+            if let Some(entry) = self.entry(path) {
+                files.put(path, entry.clone(), problems, &mut touched);
+            }
+        }
+        (files.of_folder, files.of_identities) = (other.of_folder.clone(), other.of_identities.clone());
+        files.busy = other.busy.clone();
+        files.finish(&touched);
+        (files, touched)
     }
 
     /// What is legal and most likely not meant, sorted by file and place.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::folder::{Stamp, Time};
+use super::stamp::{Stamp, Time};
 
 /// How many times the quiet time may pass before what is settled is taken without the rest.
 const PATIENCE: u32 = 20;

@@ -19,7 +19,10 @@ use crate::settings::Policies;
 const REST: u32 = 200;
 
 /// How long somebody who asked for a look waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long files must be quiet for somebody who asked.
+const QUIET_WHEN_ASKED: Duration = Duration::from_millis(500);
 
 /// The thread that watches. It ends when this is dropped.
 pub struct Watcher {
@@ -33,7 +36,7 @@ pub struct Reloader(Waker);
 
 impl Reloader {
     /// Has everything read again; what is settled by then, and approved where that is needed, is in force when this
-    /// returns. Blocks. `false` if nobody looked: it is ending, or takes more than a minute.
+    /// returns. Blocks. `false` if nobody looked: it is ending, or takes more than 15 seconds.
     pub fn reload(&self, approved: Option<String>) -> bool {
         let (done, told) = mpsc::channel();
         self.0.ask(Ask { approved, done }) && told.recv_timeout(PATIENCE).is_ok()
@@ -62,8 +65,10 @@ impl Watcher {
             (beside_identities.clone(), RecursiveMode::NonRecursive),
         ];
         let relevant = {
-            let (root, callers) = (root.clone(), beside_identities.clone());
-            move |path: &Path| path.starts_with(&root) || path.parent() == Some(&callers)
+            // The file, or the link by which Kubernetes swaps what is mounted; not everything that lies beside it.
+            let (root, file) = (root.clone(), path::absolute(&policies.identities)?);
+            let link = beside_identities.join("..data");
+            move |path: &Path| path.starts_with(&root) || path == file || path == link
         };
         let events = Events::among(watched, Arc::new(relevant), store.watching().clone());
         let looking = Looking { store, clock, root, beside_identities, quiet: policies.debounce };
@@ -95,42 +100,56 @@ impl Watcher {
     fn of(
         mut events: Events,
         policies: &Policies,
-        look: impl Fn(&Cause) -> bool + Send + 'static,
+        look: impl Fn(&LookAt) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let waker = events.waker();
         let (quiet, rescan) = (policies.debounce, policies.rescan);
         // What has to be confirmed in time cannot rest for longer.
         let rest_max = policies.max_age.map_or(Duration::MAX, |age| age / 2);
         let thread = thread::Builder::new().name("keyward-watch".to_owned()).spawn(move || {
-            let (mut patience, mut pending) = (rescan, Changed::default());
+            let (mut pending, mut next_whole) = (Changed::default(), Instant::now() + rescan);
+            let mut soon = false;
             loop {
-                let mut cause = events.wait(quiet, patience);
-                if cause == Cause::Stop {
-                    return;
-                }
-                if events.rearm() {
-                    pending.more = true;
-                }
-                if pending != Changed::default() && !matches!(cause, Cause::Asked(_)) {
-                    if let Cause::Change(changed) = cause {
-                        pending.merge(changed);
-                    }
-                    cause = Cause::Change(std::mem::take(&mut pending));
+                let until_whole = next_whole.saturating_duration_since(Instant::now());
+                let cause = events.wait(quiet, if soon { quiet.min(until_whole) } else { until_whole });
+                let is_due = Instant::now() >= next_whole;
+                let mut look_at = match cause {
+                    Cause::Stop => return,
+                    Cause::Asked(asked) => LookAt::Asked(asked),
+                    Cause::Change(changed) => LookAt::Changed(changed),
+                    Cause::Rescan => LookAt::Changed(Changed::default()),
+                };
+                if let LookAt::Changed(changed) = &mut look_at {
+                    changed.merge(std::mem::take(&mut pending));
+                    // However much happens, everything is looked at when it is time to.
+                    changed.more |= is_due | events.rearm();
                 }
                 let begun = Instant::now();
                 // Whatever goes wrong with one look, the next one comes.
-                let soon = panic::catch_unwind(AssertUnwindSafe(|| look(&cause))).unwrap_or(false);
-                let rest = if events.is_watching() { begun.elapsed() * REST } else { Duration::ZERO };
-                patience = if soon { quiet } else { rescan.max(rest.min(rest_max)) };
-                match cause {
-                    Cause::Change(changed) if soon => pending = changed,
-                    Cause::Rescan if soon => pending.more = true,
-                    _ => {}
+                soon = panic::catch_unwind(AssertUnwindSafe(|| look(&look_at))).unwrap_or(false);
+                let is_whole = match &look_at {
+                    LookAt::Asked(_) => true,
+                    LookAt::Changed(changed) => changed.more,
+                };
+                if is_whole && !soon {
+                    let rest = if events.is_watching() { begun.elapsed() * REST } else { Duration::ZERO };
+                    next_whole = Instant::now() + rescan.max(rest.min(rest_max));
+                }
+                if let (true, LookAt::Changed(changed)) = (soon, look_at) {
+                    pending = changed;
                 }
             }
         })?;
         Ok(Self { waker, thread: Some(thread) })
     }
+}
+
+/// What is looked at.
+enum LookAt {
+    /// What changed.
+    Changed(Changed),
+    /// Everything, because somebody wants it.
+    Asked(Vec<Ask>),
 }
 
 /// What a look needs.
@@ -145,16 +164,13 @@ struct Looking {
 
 impl Looking {
     /// Looks; returns whether it is worth looking again soon.
-    fn look(&self, cause: &Cause) -> bool {
-        let unsettled = match cause {
-            Cause::Change(changed) => {
-                self.store.reload(&self.scope(changed), changed.quiet(self.quiet), None, (self.clock)()).unsettled
-            }
-            Cause::Asked(asked) => return self.answer(asked),
-            Cause::Rescan | Cause::Stop => {
-                self.store.reload(&Scope::Everything, self.quiet, None, (self.clock)()).unsettled
-            }
+    fn look(&self, at: &LookAt) -> bool {
+        let changed = match at {
+            LookAt::Asked(asked) => return self.answer(asked),
+            LookAt::Changed(changed) => changed,
         };
+        let quiet = changed.quiet(self.quiet);
+        let unsettled = self.store.reload(&self.scope(changed), quiet, None, (self.clock)()).unsettled;
         self.store.keep_last_good();
         unsettled
     }
@@ -165,8 +181,10 @@ impl Looking {
         approvals.sort_unstable();
         approvals.dedup();
         for approved in approvals {
-            while self.store.reload(&Scope::Anew, self.quiet, approved, (self.clock)()).unsettled {
-                thread::park_timeout(self.quiet);
+            // Who asks has finished writing, and does not wait for long.
+            let quiet = self.quiet.min(QUIET_WHEN_ASKED);
+            while self.store.reload(&Scope::Anew, quiet, approved, (self.clock)()).unsettled {
+                thread::park_timeout(quiet);
             }
         }
         self.store.keep_last_good();

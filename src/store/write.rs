@@ -3,16 +3,15 @@
 #![expect(clippy::disallowed_methods, reason = "the store writes policies to disk")]
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use super::events::folder_of;
-use super::folder::Stamp;
 
 /// How the names of hidden files begin and end.
 const PREFIX: &str = ".keyward-";
@@ -57,7 +56,7 @@ pub fn replace(
     text: &str,
     expected: Option<&str>,
     step: &dyn Fn(Step) -> io::Result<()>,
-) -> Result<Stamp, NotReplaced> {
+) -> Result<(), NotReplaced> {
     let folder = folder_of(path);
     make_folder(&folder, 0o777)?;
     let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
@@ -66,12 +65,12 @@ pub fn replace(
     step(Step::Install)?;
     match expected {
         None => install_new(path, file, step),
-        Some(expected) => install_over(path, file, expected, step),
+        Some(expected) => install_over(path, file, (expected, text), step),
     }
 }
 
-fn install_new(path: &Path, file: NamedTempFile, step: &dyn Fn(Step) -> io::Result<()>) -> Result<Stamp, NotReplaced> {
-    let installed = file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+fn install_new(path: &Path, file: NamedTempFile, step: &dyn Fn(Step) -> io::Result<()>) -> Result<(), NotReplaced> {
+    file.persist_noclobber(path).map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists => NotReplaced::Conflict,
         _ => NotReplaced::Io(error.error),
     })?;
@@ -79,15 +78,15 @@ fn install_new(path: &Path, file: NamedTempFile, step: &dyn Fn(Step) -> io::Resu
         fs::remove_file(path)?;
         return Err(error.into());
     }
-    Ok(Stamp::of_file(&installed)?)
+    Ok(())
 }
 
 fn install_over(
     path: &Path,
     file: NamedTempFile,
-    expected: &str,
+    (expected, text): (&str, &str),
     step: &dyn Fn(Step) -> io::Result<()>,
-) -> Result<Stamp, NotReplaced> {
+) -> Result<(), NotReplaced> {
     // Known beforehand, it is not even tried: nobody shall read in between what is refused.
     if !says(path, expected) {
         return Err(NotReplaced::Conflict);
@@ -104,17 +103,26 @@ fn install_over(
         false => Err(NotReplaced::Conflict),
     };
     if let Err(why) = kept {
-        if let Err(error) = exchange(file.path(), path) {
-            // It may be somebody's work: it stays, under its hidden name.
-            file.keep().map_err(|error| error.error)?;
-            return Err(NotReplaced::Io(error.into()));
-        }
+        undo(path, file, text)?;
         return Err(why);
     }
-    let stamp = Stamp::of_file(file.as_file())?;
     // Whatever becomes of what came out: the new file is in its place.
     let _ = step(Step::Remove).and_then(|()| file.close());
-    Ok(stamp)
+    Ok(())
+}
+
+/// Takes the new file out of its place again. Where somebody saved there since, what comes out is not ours: it is the newer
+/// one and goes back, and what it replaced goes.
+fn undo(path: &Path, file: NamedTempFile, ours: &str) -> io::Result<()> {
+    let undone = exchange(file.path(), path).and_then(|()| match says(file.path(), ours) {
+        true => Ok(()),
+        false => exchange(file.path(), path),
+    });
+    undone.map_err(|error| {
+        // It may be somebody's work: it stays, under its hidden name.
+        let _ = file.keep();
+        error.into()
+    })
 }
 
 /// On a file system that cannot exchange two files. What somebody saves since the file was looked at is lost.
@@ -123,23 +131,33 @@ fn install_blindly(
     file: NamedTempFile,
     expected: &str,
     step: &dyn Fn(Step) -> io::Result<()>,
-) -> Result<Stamp, NotReplaced> {
+) -> Result<(), NotReplaced> {
     let folder = folder_of(path);
     let mode = fs::metadata(path)?.permissions().mode();
-    let installed = file.persist(path).map_err(|error| error.error)?;
+    file.persist(path).map_err(|error| error.error)?;
     if let Err(error) = step(Step::SyncFolder).and_then(|()| sync_folder(&folder)) {
         unfinished(&folder, expected, mode)?.persist(path).map_err(|error| error.error)?;
         return Err(error.into());
     }
-    Ok(Stamp::of_file(&installed)?)
+    Ok(())
 }
 
 fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
     renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
 }
 
+/// Whether a regular file says this. Whatever else is there is not waited for, and not read.
 fn says(path: &Path, expected: &str) -> bool {
-    fs::read(path).is_ok_and(|text| text == expected.as_bytes())
+    let Ok(file) = open_at_once(path) else { return false };
+    let is_as_long = file.metadata().is_ok_and(|it| it.is_file() && it.len() == expected.len() as u64);
+    let mut text = Vec::with_capacity(expected.len());
+    let read = || file.take(expected.len() as u64 + 1).read_to_end(&mut text);
+    is_as_long && read().is_ok() && text == expected.as_bytes()
+}
+
+/// Opens a file, without waiting for the other end of a pipe.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
 }
 
 /// Removes hidden files that a process left in a folder when it died. One that is still being written is locked.
@@ -147,7 +165,7 @@ pub fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
-        let is_dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        let is_dead = || open_at_once(&entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if is_ours && is_dead() {
             let _ = fs::remove_file(entry.path());
         }

@@ -151,19 +151,23 @@ fn the_last_good_set_survives_a_restart() {
     assert_eq!(store.status().confirmed, None);
     assert!(store.current().directory.access_key("K").is_some());
     drop(store);
-    // What never was good has nothing to stay with.
+    // What never was good is broken and nothing more, as while it runs.
     house.write("p/keys/key-9.json", "{");
-    assert!(Store::open(&house.settings, now()).is_err());
+    let store = house.open();
+    assert_eq!((store.status().counts.key_policies, store.status().problems.len()), (2, 3));
+    drop(store);
     house.remove("p/keys/key-9.json");
     fs::rename(house.folder.path().join("p"), house.folder.path().join("q")).unwrap();
     let store = house.open();
     assert_eq!((store.status().counts.key_policies, store.status().problems.len()), (2, 1));
     drop(store);
-    // Rubbish is not written over: it may be somebody's file.
+    // What is no copy is set aside, not written over; and then there is nothing to go on with.
     fs::rename(house.folder.path().join("q"), house.folder.path().join("p")).unwrap();
     fs::write(house.folder.path().join("copy/last-good.redb"), "rubbish").unwrap();
     let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
-    assert!(problems.len() == 1 && problems[0].starts_with("copy/last-good.redb: cannot be used"), "{problems:?}");
+    assert!(problems.len() == 2 && problems[0].starts_with("i.toml"), "{problems:?}");
+    let aside = house.folder.path().join("copy/last-good.unusable");
+    assert_eq!(fs::read_to_string(aside).unwrap(), "rubbish");
 }
 
 /// F20: what was changed while nobody served waits as well, if it is known what was in force.
@@ -186,4 +190,55 @@ fn a_restart_approves_nothing() {
     store.keep_last_good();
     drop(store);
     assert_eq!(house.open().status().waiting, None);
+}
+
+/// What is broken needs nobody's approval to be: a denial does not wait.
+#[test]
+fn a_denial_does_not_wait_for_approval() {
+    let mut house = House::new();
+    house.settings.policies.approval = true;
+    house.settings.policies.on_invalid = crate::settings::OnInvalid::Deny;
+    let store = house.open();
+    let text = || store.policy_text(Kind::Key, "1", "key-1").unwrap().to_string();
+    house.write("p/keys/key-1.json", "{");
+    house.write("p/keys/key-2.json", &key("kms:*"));
+    assert!(store.look(now()).changed);
+    assert!(text().contains("TheFileCannotBeUsed"));
+    assert!(store.status().waiting.is_some() && store.policy_text(Kind::Key, "1", "key-2").is_none());
+    // Whatever is looked at alone, what waits goes on waiting.
+    let scope = Scope::Only { paths: [std::path::PathBuf::from("keys/none.json")].into(), identities: false };
+    store.reload(&scope, Duration::ZERO, None, now());
+    assert!(store.status().waiting.is_some());
+    house.write("i.toml", "[accounts");
+    store.look(now());
+    assert!(store.current().validity.check(now()).is_err());
+    house.write("i.toml", IDENTITIES);
+    house.write("p/keys/key-1.json", &key("kms:Encrypt"));
+    store.look(now());
+    assert_eq!(text(), key("kms:Encrypt"), "what says again what was approved is not asked about");
+    assert!(store.current().validity.check(now()).is_ok() && store.status().waiting.is_some());
+}
+
+/// What is being written is not broken.
+#[test]
+fn whoever_writes_all_the_time_is_not_denied() {
+    let mut house = House::new();
+    house.settings.policies.on_invalid = crate::settings::OnInvalid::Deny;
+    let store = house.open();
+    let late = |seconds: i64| Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    for second in 0..40 {
+        // Its dates are those of each look, or a little later.
+        for file in ["p/keys/key-1.json", "i.toml"] {
+            let file = fs::File::options().append(true).open(house.folder.path().join(file)).unwrap();
+            let seconds = u64::try_from(late(second + 1).as_second()).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        }
+        store.look(late(second));
+    }
+    let told = house.shown(&store.status().problems);
+    assert_eq!(told, ["i.toml: is being written all the time", "p/keys/key-1.json: is being written all the time"]);
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:Encrypt")));
+    assert!(store.current().validity.check(now()).is_ok());
+    store.look(late(100));
+    assert_eq!(store.status().problems, []);
 }

@@ -110,10 +110,13 @@ fn what_everybody_may_write_is_not_used() {
         ("p/keys/key-1.json", 0o646, false),
         ("p/keys/key-1.json", 0o664, true),
         ("p/keys", 0o777, false),
-        ("p/keys", 0o1777, true),
+        ("p/keys", 0o1777, false),
+        ("p/accounts/2", 0o777, false),
+        ("i.toml", 0o602, false),
         ("p", 0o757, false),
     ] {
         let mut house = House::new();
+        house.write("p/accounts/2/keys/key-2.json", &key("kms:*"));
         house.set_mode(path, mode);
         let opened = Store::open(&house.settings, now()).map_err(|problems| house.shown(&problems));
         assert_eq!(opened.is_ok(), expected, "{path} {mode:o}");
@@ -244,4 +247,73 @@ fn very_many_mistakes_are_found_and_mended() {
     }
     store.look(now());
     assert_eq!((store.status().problems.len(), store.status().generation), (0, 1));
+}
+
+/// A folder that is unmounted, or made anew by a deployment that is not done, removes nothing.
+#[test]
+fn an_empty_folder_in_the_place_of_another_removes_nothing() {
+    let house = House::new();
+    let store = house.open();
+    let keys = house.folder.path().join("p/keys");
+    fs::rename(&keys, house.folder.path().join("mounted")).unwrap();
+    fs::create_dir(&keys).unwrap();
+    for _ in 0..2 {
+        assert!(!store.look(now()).changed);
+        let told = house.shown(&store.status().problems);
+        assert!(told.len() == 1 && told[0].starts_with("p/keys: is another folder, and empty"), "{told:?}");
+        assert_eq!(store.status().counts.key_policies, 1);
+    }
+    // Until a file is there, which says what the folder is about …
+    house.write("p/keys/key-2.json", &key("kms:*"));
+    assert!(store.look(now()).changed);
+    assert_eq!((store.status().counts.key_policies, store.status().problems.len()), (1, 0));
+    // … or somebody says that it is meant. In the same folder, a removal is one.
+    fs::rename(&keys, house.folder.path().join("again")).unwrap();
+    fs::create_dir(&keys).unwrap();
+    assert!(store.reload(&Scope::Anew, Duration::ZERO, None, now()).changed);
+    assert_eq!((store.status().counts.key_policies, store.status().problems.len()), (0, 0));
+}
+
+/// Events in any order: whom a policy is attached to, and the policy.
+#[test]
+fn a_directory_is_taken_when_its_last_policy_comes() {
+    let house = House::new();
+    let store = house.open();
+    let only = |path: Option<&str>| Scope::Only {
+        paths: path.map(std::path::PathBuf::from).into_iter().collect(),
+        identities: path.is_none(),
+    };
+    let told = |path| store.reload(&only(path), Duration::ZERO, None, now()).changed;
+    house.write("i.toml", &IDENTITIES.replace("'Use'", "'New'"));
+    assert!(!told(None) && store.status().problems.len() == 1);
+    house.write("p/ram/New.json", &ram("kms:Decrypt"));
+    assert!(told(Some("ram/New.json")));
+    assert_eq!(store.status().problems, []);
+    assert!(alice_may(&store, "kms:Decrypt") && !alice_may(&store, "kms:Encrypt"));
+}
+
+/// What comes in the place of a file that everybody may write, or of a link, by an event alone.
+#[test]
+fn an_event_is_looked_at_as_carefully_as_everything() {
+    let house = House::new();
+    let store = house.open();
+    let told = |path: &str| {
+        let scope = Scope::Only { paths: [std::path::PathBuf::from(path)].into(), identities: false };
+        store.reload(&scope, Duration::ZERO, None, now()).changed
+    };
+    house.set_mode("p/keys", 0o777);
+    house.write("p/keys/key-1.json", &key("kms:*"));
+    assert!(!told("keys/key-1.json"), "everybody may have written that");
+    house.set_mode("p/keys", 0o755);
+    house.write("p/keys/KEY-1.json", &key("kms:*"));
+    assert!(!told("keys/KEY-1.json"), "it is a second file for a key");
+    house.remove("p/keys/KEY-1.json");
+    house.write("p/.store/key-1.json", &key("kms:*"));
+    house.set_mode("p/.store", 0o777);
+    house.remove("p/keys/key-1.json");
+    symlink("../.store/key-1.json", house.folder.path().join("p/keys/key-1.json")).unwrap();
+    assert!(!told("keys/key-1.json"), "everybody may have put that where the link leads");
+    assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:Encrypt")));
+    house.set_mode("p/.store", 0o755);
+    assert!(told("keys/key-1.json"));
 }

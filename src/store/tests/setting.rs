@@ -264,3 +264,73 @@ fn whoever_dies_while_he_saves_leaves_a_whole_file() {
         }
     }
 }
+
+/// Somebody who saves into the file that was just set is seen.
+#[test]
+fn an_edit_right_after_a_policy_was_set_is_found() {
+    for in_memory in [false, true] {
+        let house = House::new();
+        let mut store = house.open();
+        if in_memory {
+            store.keep_in_memory();
+        }
+        let path = house.folder.path().join("p/keys/key-1.json");
+        // In the middle of setting it: after the new file is in its place.
+        let step = |step: Step| {
+            if step == Step::Remove {
+                fs::write(&path, key("kms:DescribeKey")).unwrap();
+            }
+            Ok(())
+        };
+        let file = FileKey::new(Kind::Key, "1", "key-1");
+        if in_memory {
+            fs::write(&path, key("kms:DescribeKey")).unwrap();
+        }
+        store.change(&file, Some(&key("kms:*")), &|_| true, now(), &step).unwrap();
+        assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:*")));
+        assert!(store.look(now()).changed, "{in_memory}");
+        assert_eq!(store.policy_text(Kind::Key, "1", "key-1").as_deref(), Some(&*key("kms:DescribeKey")));
+    }
+}
+
+/// Of two who save while a change is being undone, the later one wins.
+#[test]
+fn undoing_a_change_loses_no_newer_edit() {
+    let house = House::new();
+    let store = house.open();
+    let path = house.folder.path().join("p/keys/key-1.json");
+    let save = |name: &str, action: &str| {
+        house.write(name, &key(action));
+        fs::rename(house.folder.path().join(name), &path).unwrap();
+    };
+    let step = |step: Step| match step {
+        // After the exchange: it cannot be kept, and somebody has saved over it already.
+        Step::SyncFolder => {
+            save("newer", "kms:DescribeKey");
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    };
+    let file = FileKey::new(Kind::Key, "1", "key-1");
+    assert!(store.change(&file, Some(&key("kms:*")), &|_| true, now(), &step).is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), key("kms:DescribeKey"));
+    assert_eq!(fs::read_dir(house.folder.path().join("p/keys")).unwrap().count(), 1);
+}
+
+/// A pipe in the place of a policy, or something without end, holds nobody up.
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let house = House::new();
+    let store = house.open();
+    let path = house.folder.path().join("p/keys/key-1.json");
+    fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let set = || store.set_policy(Kind::Key, "1", "key-1", &key("kms:*"), &|_| true, now());
+    assert!(matches!(set(), Err(SetPolicyError::Conflict { .. })));
+    let hidden = house.folder.path().join("p/keys/.keyward-pipe.tmp");
+    rustix::fs::mknodat(rustix::fs::CWD, &hidden, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    store.sweep();
+    fs::remove_file(&path).unwrap();
+    fs::File::create(&path).unwrap().set_len(8 << 30).unwrap();
+    assert!(matches!(set(), Err(SetPolicyError::Conflict { .. })));
+}
