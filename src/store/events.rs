@@ -161,10 +161,15 @@ impl Events {
         self.watching.is_told()
     }
 
+    /// Whether what is watched is not what is there any more.
+    pub fn is_outdated(&self) -> bool {
+        self.watching.is_outdated()
+    }
+
     /// Begins to watch anew, if watching failed or a folder is another one by now. Then something may have been missed:
     /// returns whether that is so.
     pub fn rearm(&mut self) -> bool {
-        let is_broken = self.watcher.is_none() || self.failed.load(Ordering::Relaxed);
+        let is_broken = self.watcher.is_none() || self.failed.load(Ordering::Relaxed) || self.watching.is_outdated();
         if !is_broken && self.inodes == inodes(&self.watched) {
             return false;
         }

@@ -39,7 +39,8 @@ type Failure = Box<dyn std::error::Error>;
 /// The copy.
 pub struct LastGood {
     path: PathBuf,
-    database: Database,
+    /// `None` after a failure, until it can be opened again.
+    database: Option<Database>,
     /// What was written last.
     written: Option<Files>,
     /// Which generation that is.
@@ -63,7 +64,7 @@ impl LastGood {
                 open(path)
             }
         });
-        Ok(Self { path: path.to_owned(), database: opened.map_err(told)?, written: None, generation: 0 })
+        Ok(Self { path: path.to_owned(), database: Some(opened.map_err(told)?), written: None, generation: 0 })
     }
 
     /// Puts what was in force when it was written into a set that has nothing yet. Returns whether there was something.
@@ -81,7 +82,8 @@ impl LastGood {
     }
 
     fn read_into(&self, files: &mut Files) -> Result<bool, Failure> {
-        let reading = self.database.begin_read()?;
+        let Some(database) = &self.database else { return Ok(false) };
+        let reading = database.begin_read()?;
         let Ok(set) = reading.open_table(SET) else { return Ok(false) };
         let (hash, identities) = match (set.get(HASH)?, set.get(IDENTITIES)?) {
             (Some(hash), Some(identities)) => (hash.value().to_owned(), identities.value().to_owned()),
@@ -118,18 +120,20 @@ impl LastGood {
             return Ok(());
         }
         if let Err(error) = self.write(files) {
-            // After one failure the database refuses everything, whatever becomes of the disk.
-            if let Ok(anew) = open(&self.path) {
-                self.database = anew;
-            }
+            // After one failure the database refuses everything, whatever becomes of the disk. It is opened anew next time.
+            self.database = None;
             return Err(Problem::of_file(shown(&self.path), format!("the last good policies are not kept: {error}")));
         }
         (self.written, self.generation) = (Some(files.clone()), generation);
         Ok(())
     }
 
-    fn write(&self, files: &Files) -> Result<(), Failure> {
-        let writing = self.database.begin_write()?;
+    fn write(&mut self, files: &Files) -> Result<(), Failure> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open(&self.path)?,
+        };
+        let writing = self.database.insert(database).begin_write()?;
         {
             let mut policies = writing.open_table(POLICIES)?;
             match &self.written {

@@ -130,6 +130,10 @@ impl Loader {
         for attempt in 1..=attempts {
             match self.look_once(scope, pace) {
                 Some(look) if look.unsettled && pace.is_none() => {}
+                // Whose policies are removed depends on who has them: with another directory, everything is asked again.
+                Some(look) if look.touched.identities && !look.is_complete => {
+                    return self.look(&Scope::Everything, pace);
+                }
                 Some(mut look) => {
                     if !look.unsettled {
                         self.settling.done();
@@ -155,6 +159,7 @@ impl Loader {
             touched: Touched::default(),
             unsettled: false,
             is_complete: false,
+            has_moved: false,
             busy: Vec::new(),
         }
     }
@@ -198,9 +203,8 @@ impl Loader {
         if look.is_complete {
             self.has_links = listing.has_links;
             self.blame_folders(&missing, &listing, &emptied, pace, &mut look);
-            for (folder, inode) in listing.inodes.into_iter().filter(|(folder, _)| !emptied.contains(folder)) {
-                self.inodes.insert(folder, inode);
-            }
+            look.has_moved = listing.inodes.iter().any(|(folder, inode)| self.inodes.get(folder) != Some(inode));
+            self.inodes.extend(listing.inodes.into_iter().filter(|(folder, _)| !emptied.contains(folder)));
         }
         // What goes on for too long is left out, and said; the rest is taken without it.
         if look.unsettled && pace.is_some() && self.settling.is_out_of_patience(pace) {

@@ -20,6 +20,8 @@ pub struct Look {
     pub unsettled: bool,
     /// Whether everything was looked at.
     pub is_complete: bool,
+    /// Whether a folder is another one than at the last whole look: whoever watches, watches the old one.
+    pub has_moved: bool,
     /// What is still being written.
     pub busy: Vec<Problem>,
 }

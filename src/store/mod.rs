@@ -184,6 +184,9 @@ impl Store {
         // What waits for approval is one set: a part of it is not looked at alone.
         let scope = if self.settings.approval && scope != &Scope::Anew { &Scope::Everything } else { scope };
         let look = loader.look(scope, Some(Pace { now, quiet }));
+        if look.has_moved {
+            self.watching.begin_anew();
+        }
         if look.unsettled {
             return Reload { changed: false, unsettled: true };
         }

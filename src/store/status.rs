@@ -87,6 +87,8 @@ pub enum Shown {
 pub struct Watching {
     /// Whether the system tells changes.
     is_told: AtomicBool,
+    /// Whether what is watched is not what is there any more.
+    is_outdated: AtomicBool,
     /// Changes that it told.
     pub changes: AtomicU64,
     /// Failures to watch.
@@ -96,9 +98,20 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Notes whether the system tells changes.
+    /// Has watching begin anew: folders are others than those that are watched.
+    pub fn begin_anew(&self) {
+        self.is_outdated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it shall begin anew.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
+    }
+
+    /// Notes that watching begins, and whether the system tells changes.
     pub fn set_told(&self, is_told: bool) {
         self.is_told.store(is_told, Ordering::Relaxed);
+        self.is_outdated.store(false, Ordering::Relaxed);
     }
 
     /// Whether the system tells changes. Where it does not, they are found by looking from time to time.

@@ -126,7 +126,8 @@ impl Watcher {
                 }
                 let begun = Instant::now();
                 // Whatever goes wrong with one look, the next one comes.
-                soon = panic::catch_unwind(AssertUnwindSafe(|| look(&look_at))).unwrap_or(false);
+                soon =
+                    panic::catch_unwind(AssertUnwindSafe(|| look(&look_at))).unwrap_or(false) || events.is_outdated();
                 let is_whole = match &look_at {
                     LookAt::Asked(_) => true,
                     LookAt::Changed(changed) => changed.more,
