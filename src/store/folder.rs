@@ -226,13 +226,14 @@ impl Folder {
         seen
     }
 
-    /// Enters the folder of a file: when names in it changed last; `None` if it is not there, or may be written by everybody,
-    /// or lies in a folder that may.
-    pub fn enter(&self, folder: &str) -> Option<Time> {
+    /// Enters the folder of a file: which one it is, and when names in it changed last. `None` if it is not there, or may be
+    /// written by everybody, or lies in a folder that may.
+    pub fn enter(&self, folder: &str) -> Option<(Inode, Time)> {
         let metadata = self.root.metadata(folder).ok()?;
         self.trusted_way(folder).ok()?;
-        self.note(folder, entered(&metadata, &self.root, folder));
-        Some(Stamp::of(&metadata).latest())
+        let is = entered(&metadata, &self.root, folder);
+        self.note(folder, is);
+        Some((is.0, Stamp::of(&metadata).latest()))
     }
 
     /// Looks at one place; also whether a link is there.

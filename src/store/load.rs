@@ -229,13 +229,16 @@ impl Loader {
         Some(named)
     }
 
-    /// Looks at some files only: those that are there, and those that are not any more. `None` if one of them is a link or may
-    /// be a second one for its resource: then everything has to be looked at.
+    /// Looks at some files only: those that are there, and those that are not any more. `None` if everything has to be looked
+    /// at: one of them is a link, may be a second one for its resource, or is in another folder than before.
     fn look_at_named(&self, folder: &Folder, named: &[(FileKey, Arc<str>)]) -> Option<(Listing, Vec<Arc<str>>)> {
         let (mut listing, mut missing) = (Listing::default(), Vec::new());
         for (key, path) in named {
             let parent = parent_of(path);
-            let changed = folder.enter(parent)?;
+            let (inode, changed) = folder.enter(parent)?;
+            if self.inodes.get(parent) != Some(&inode) {
+                return None;
+            }
             match folder.look(path) {
                 (_, true) => return None,
                 (Seen::File(_), _) if self.files.entry(path).is_none() && self.files.has_twin_of(path) => return None,

@@ -257,7 +257,9 @@ fn an_empty_folder_in_the_place_of_another_removes_nothing() {
     let keys = house.folder.path().join("p/keys");
     fs::rename(&keys, house.folder.path().join("mounted")).unwrap();
     fs::create_dir(&keys).unwrap();
+    let only = Scope::Only { paths: [std::path::PathBuf::from("keys/key-1.json")].into(), identities: false };
     for _ in 0..2 {
+        assert!(!store.reload(&only, Duration::ZERO, None, now()).changed);
         assert!(!store.look(now()).changed);
         let told = house.shown(&store.status().problems);
         assert!(told.len() == 1 && told[0].starts_with("p/keys: is another folder, and empty"), "{told:?}");
