@@ -295,10 +295,9 @@ impl Loader {
     fn emptied(&self, missing: &[Arc<str>], listing: &Listing) -> HashSet<String> {
         let filled: HashSet<&str> = listing.found.iter().map(|file| parent_of(&file.path)).collect();
         let folders: HashSet<&str> = missing.iter().map(|path| parent_of(path)).collect();
-        let is_another = |folder: &&str| {
-            let before = self.inodes.get(*folder);
-            before.is_some() && listing.inodes.get(*folder).is_some_and(|now| Some(now) != before)
-        };
+        // After a start with a copy, which one was there before is not known.
+        let is_another =
+            |folder: &&str| listing.inodes.get(*folder).is_some_and(|now| self.inodes.get(*folder) != Some(now));
         folders.into_iter().filter(|it| !filled.contains(it)).filter(is_another).map(str::to_owned).collect()
     }
 
