@@ -66,6 +66,16 @@ pub struct Loader {
     salt: [u8; 16],
 }
 
+/// What is not where it was.
+struct Absent<'a> {
+    /// What is there.
+    listing: &'a Listing,
+    /// Files that are known and not there.
+    missing: &'a [Arc<str>],
+    /// Folders that were replaced by others with nothing in them.
+    emptied: &'a HashSet<String>,
+}
+
 impl Loader {
     /// Nothing read yet.
     pub fn new(settings: &settings::Policies, account: &str) -> Self {
@@ -199,10 +209,11 @@ impl Loader {
             self.look_at_identities(&mut look, true, anew, pace);
         }
         let emptied = if anew { HashSet::new() } else { self.emptied(&missing, &listing) };
-        self.let_go_of(&missing, &listing, &emptied, pace, &mut look);
+        let absent = Absent { listing: &listing, missing: &missing, emptied: &emptied };
+        self.let_go_of(&absent, pace, &mut look);
         if look.is_complete {
             self.has_links = listing.has_links;
-            self.blame_folders(&missing, &listing, &emptied, pace, &mut look);
+            self.blame_folders(&absent, pace, &mut look);
             look.has_moved = listing.inodes.iter().any(|(folder, inode)| self.inodes.get(folder) != Some(inode));
             self.inodes.extend(listing.inodes.into_iter().filter(|(folder, _)| !emptied.contains(folder)));
         }
@@ -303,16 +314,9 @@ impl Loader {
 
     /// Lets go of the entries whose files are not there any more. Only a folder that was read to the end says so: what
     /// lies in any other one stays, and is reported, because a folder that vanishes must not take its Denys along.
-    fn let_go_of(
-        &mut self,
-        missing: &[Arc<str>],
-        listing: &Listing,
-        emptied: &HashSet<String>,
-        pace: Option<Pace>,
-        look: &mut Look,
-    ) {
-        for path in missing.iter().filter(|path| !emptied.contains(parent_of(path))) {
-            let Some(changed) = listing.complete.get(parent_of(path)) else { continue };
+    fn let_go_of(&mut self, absent: &Absent<'_>, pace: Option<Pace>, look: &mut Look) {
+        for path in absent.missing.iter().filter(|path| !absent.emptied.contains(parent_of(path))) {
+            let Some(changed) = absent.listing.complete.get(parent_of(path)) else { continue };
             if self.settling.is_settled(path, None, *changed, pace) {
                 look.let_go(path);
             } else {
@@ -322,14 +326,8 @@ impl Loader {
     }
 
     /// Says what is wrong with names and folders, once it is clear that it stays so.
-    fn blame_folders(
-        &mut self,
-        missing: &[Arc<str>],
-        listing: &Listing,
-        emptied: &HashSet<String>,
-        pace: Option<Pace>,
-        look: &mut Look,
-    ) {
+    fn blame_folders(&mut self, absent: &Absent<'_>, pace: Option<Pace>, look: &mut Look) {
+        let Absent { listing, missing, emptied } = absent;
         let told = "is another folder, and empty; the policies that were in it stay in force until a file is there, or \
                     `keyward reload`";
         let of_emptied = emptied.iter().map(|folder| Problem::of_file(self.files.shown(folder), told));
