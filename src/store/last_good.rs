@@ -56,8 +56,9 @@ impl LastGood {
         let told =
             |error: Failure| Problem::of_file(shown(path), format!("cannot be used as policies.last_good: {error}"));
         let opened = open(path).or_else(|error| match error.downcast_ref() {
-            Some(DatabaseError::DatabaseAlreadyOpen) => Err(error),
-            _ => {
+            // What cannot even be opened may be as good as ever.
+            None | Some(DatabaseError::DatabaseAlreadyOpen) => Err(error),
+            Some(_) => {
                 let aside = path.with_extension("unusable");
                 tracing::warn!(%error, aside = %aside.display(), "the copy of the last good policies is set aside");
                 fs::rename(path, aside)?;

@@ -17,7 +17,7 @@ pub struct Status {
     pub hash: Arc<str>,
     /// Since when.
     pub since: Option<Timestamp>,
-    /// When a whole look found last that the files say what is in force.
+    /// When a whole look found last that the files say what is in force, or wait for approval to.
     pub confirmed: Option<Timestamp>,
     /// When files were looked at last.
     pub looked: Option<Timestamp>,

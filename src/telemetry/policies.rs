@@ -52,7 +52,7 @@ impl PolicyMetrics {
             info: gauges("keyward_policy_info", "The hash of the set that is in force; always 1.", "hash")?,
             confirmed: gauge(
                 "keyward_policy_confirmed_seconds",
-                "When the files were found last to say what is in force, in seconds since 1970.",
+                "When the files were found last to say what is in force, or to wait for approval: seconds since 1970.",
             )?,
             generations: gauge("keyward_policy_generations_alive", "Sets of policies that requests are judged by.")?,
             waiting: gauge("keyward_policy_waiting", "1 if a changed set waits for approval.")?,

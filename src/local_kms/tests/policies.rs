@@ -126,3 +126,26 @@ fn foreign_accounts_are_counted() {
     assert_eq!(house.refused("SetSecretPolicy", &[("SecretName", "s"), ("Policy", &secret)]), EXCEEDED);
     assert_eq!(house.refused("CreateKey", &[("DKMSInstanceId", INSTANCE), ("Policy", &secret)]), EXCEEDED);
 }
+
+/// A key is named by its id or its ARN; of another account, by its ARN and with a grant from both sides.
+#[test]
+fn a_policy_is_found_by_arn_across_accounts() {
+    let house = House::new();
+    let key = house.key();
+    let arn = format!("acs:kms:{REGION}:{ALICE}:key/{key}");
+    let given = [("KeyId", arn.as_str()), ("Policy", POLICY)];
+    let may_bob = |operation| house.permit_or_reason(BOB, operation, &given);
+    assert_eq!(may_bob("SetKeyPolicy"), Err("cross_account_resource_policy_missing"));
+    let generous = POLICY.replace("acs:ram::1:*", "acs:ram::2:*");
+    house.ok("SetKeyPolicy", &[("KeyId", &arn), ("Policy", &generous)]);
+    for name in [&key, &arn] {
+        assert_eq!(policy_of_key(&house, name), generous);
+    }
+    // By its id alone, it would be one of Bob's own account.
+    let own = house.call(BOB, "SetKeyPolicy", &[("KeyId", &key), ("Policy", POLICY)]);
+    assert_eq!(own.unwrap_err().code.as_str(), "Forbidden.KeyNotFound");
+    house.call(BOB, "SetKeyPolicy", &given).unwrap();
+    assert_eq!(policy_of_key(&house, &key), POLICY);
+    assert!(house.folder.path().join(format!("policies/keys/{key}.json")).exists(), "it is its owner's");
+    assert_eq!(may_bob("GetKeyPolicy"), Err("cross_account_resource_policy_missing"));
+}

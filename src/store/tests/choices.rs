@@ -177,6 +177,13 @@ fn the_last_good_set_survives_a_restart() {
     assert!(problems.len() == 1 && problems[0].starts_with("i.toml"), "{problems:?}");
     let aside = house.folder.path().join("copy/last-good.unusable");
     assert_eq!(fs::read_to_string(aside).unwrap(), "rubbish");
+    // What cannot be opened at all is not set aside: it may be as good as ever.
+    let copy = house.folder.path().join("copy/last-good.redb");
+    let _ = fs::remove_file(&copy);
+    fs::create_dir(&copy).unwrap();
+    let problems = house.shown(&Store::open(&house.settings, now()).err().unwrap());
+    assert!(problems.len() == 1 && problems[0].starts_with("copy/last-good.redb: cannot be used"), "{problems:?}");
+    assert!(copy.is_dir());
 }
 
 /// F20: what was changed while nobody served waits as well, if it is known what was in force.
