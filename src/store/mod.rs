@@ -193,11 +193,12 @@ impl Store {
         let before = self.status();
         let changed = look.touched.is_something();
         let hash = if changed { look.files.hash() } else { before.hash.to_string() };
-        let approval = loader.approval(&look, &hash);
-        let waits = changed && self.settings.approval && approved != Some(&approval);
+        let unapproved = (changed && self.settings.approval).then(|| loader.approval(&look, &hash));
+        let unapproved = unapproved.filter(|approval| approved != Some(approval));
+        let waits = unapproved.is_some();
         let mut status = seen(&look, waits, &before, now);
         let mut denied = false;
-        if waits {
+        if let Some(approval) = unapproved {
             // The same set, seen again, is not compared again.
             let known = before.waiting.clone().filter(|waiting| waiting.approval == approval);
             status.waiting = Some(known.unwrap_or_else(|| Arc::new(report::waiting(approval, loader.files(), &look))));

@@ -44,14 +44,13 @@ pub fn read_all(folder: &Folder, files: &Files, found: Vec<Found>) -> Vec<Readin
 
 fn read_one(folder: &Folder, files: &Files, found: Found) -> Reading {
     let whole = |message: String| vec![Problem::of_file(files.shown(&found.path), message)];
-    let text = match found.stamp.clone().and_then(|_| folder.read(&found.path)) {
+    let (text, stamp) = match found.stamp.clone().and_then(|_| folder.read(&found.path)) {
         Ok(read) => read,
         Err(message) => {
             let (stamp, read) = (found.stamp.as_ref().ok().copied(), Err(whole(message)));
             return Reading { found, stamp, read };
         }
     };
-    let (text, stamp) = text;
     let in_force = files.entry(&found.path).and_then(|entry| entry.good.as_ref());
     let read = match in_force {
         Some(good) if *good.policy.text == *text => Ok(None),

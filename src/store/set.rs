@@ -48,7 +48,7 @@ pub struct Files {
 impl Files {
     /// Nothing read yet.
     pub fn new(root: &Path, layout: Layout, on_invalid: OnInvalid, identities: Identities) -> Self {
-        let identities_path = identities.path().to_owned();
+        let mounted = findings::mounted_files(root, identities.path()).into();
         Self {
             root: root.into(),
             layout,
@@ -62,7 +62,7 @@ impl Files {
             busy: Arc::default(),
             table: PolicyTable::default(),
             counts: [0; 3],
-            mounted: findings::mounted_files(root, &identities_path).into(),
+            mounted,
         }
     }
 
