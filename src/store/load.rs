@@ -60,8 +60,10 @@ pub struct Loader {
     files: Files,
     settling: Settling,
     has_links: bool,
-    /// The folders of the last whole look, without those that vanished since.
+    /// The folders that policies in force were read from, also those that vanished since.
     inodes: HashMap<String, Inode>,
+    /// The folders of the last whole look.
+    listed: HashMap<String, Inode>,
     /// Of this process, so that nobody can try secrets against what is shown of them.
     salt: [u8; 16],
 }
@@ -88,6 +90,7 @@ impl Loader {
             settling: Settling::default(),
             has_links: false,
             inodes: HashMap::new(),
+            listed: HashMap::new(),
             salt: *Uuid::new_v4().as_bytes(),
         }
     }
@@ -214,7 +217,8 @@ impl Loader {
         if look.is_complete {
             self.has_links = listing.has_links;
             self.blame_folders(&absent, pace, &mut look);
-            look.has_moved = listing.inodes.iter().any(|(folder, inode)| self.inodes.get(folder) != Some(inode));
+            look.has_moved = self.listed != listing.inodes;
+            self.listed.clone_from(&listing.inodes);
             self.inodes.extend(listing.inodes.into_iter().filter(|(folder, _)| !emptied.contains(folder)));
         }
         // What goes on for too long is left out, and said; the rest is taken without it.

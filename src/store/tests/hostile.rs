@@ -265,6 +265,11 @@ fn an_empty_folder_in_the_place_of_another_removes_nothing() {
         assert!(told.len() == 1 && told[0].starts_with("p/keys: is another folder, and empty"), "{told:?}");
         assert_eq!(store.status().counts.key_policies, 1);
     }
+    // Watching begins anew once, not as long as it stays so.
+    assert!(store.watching().is_outdated());
+    store.watching().set_told(true);
+    store.look(now());
+    assert!(!store.watching().is_outdated());
     // Until a file is there, which says what the folder is about …
     house.write("p/keys/key-2.json", &key("kms:*"));
     assert!(store.look(now()).changed);
