@@ -102,6 +102,13 @@ impl Folder {
         Stamp::read(&self.path).ok().map(|stamp| stamp.leads_to()) == Some(self.inode) && folders.iter().all(is_same)
     }
 
+    /// Whether what was looked into is a volume that is swapped as a whole. A part of one version beside a part of another is
+    /// no set that anybody meant.
+    pub fn is_swapped_whole(&self) -> bool {
+        let folders = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.values().any(|(_, data)| data.is_some())
+    }
+
     fn note(&self, folder: &str, is: (Inode, Option<Stamp>)) {
         self.entered.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned(), is);
     }

@@ -222,7 +222,8 @@ impl Loader {
             self.inodes.extend(listing.inodes.into_iter().filter(|(folder, _)| !emptied.contains(folder)));
         }
         // What goes on for too long is left out, and said; the rest is taken without it.
-        if look.unsettled && pace.is_some() && self.settling.is_out_of_patience(pace) {
+        let may_be_parted = pace.is_some() && !folder.is_swapped_whole();
+        if look.unsettled && may_be_parted && self.settling.is_out_of_patience(pace) {
             look.unsettled = false;
         }
         if look.is_complete || !look.busy.is_empty() {

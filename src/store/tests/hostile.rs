@@ -176,6 +176,36 @@ fn a_mounted_volume_is_one_version_or_another() {
     assert!(set.is_err(), "what is mounted is changed where it comes from");
 }
 
+/// F08: a volume that is never quiet is waited for. A part of one version beside a part of another is nobody's set.
+#[test]
+fn a_volume_that_does_not_rest_is_not_taken_in_parts() {
+    let house = House::new();
+    fs::remove_dir_all(house.folder.path().join("p")).unwrap();
+    let version = |name: &str, action: &str| {
+        house.write(&format!("p/..{name}/ram/Use.json"), &ram(action));
+        house.write(&format!("p/..{name}/keys/key-1.json"), &key(action));
+        symlink(format!("..{name}"), house.folder.path().join("p/..data_tmp")).unwrap();
+        fs::rename(house.folder.path().join("p/..data_tmp"), house.folder.path().join("p/..data")).unwrap();
+    };
+    version("v1", "kms:Encrypt");
+    for folder in ["ram", "keys"] {
+        symlink(format!("..data/{folder}"), house.folder.path().join("p").join(folder)).unwrap();
+    }
+    let store = house.open();
+    version("v2", "kms:Decrypt");
+    let changing = house.folder.path().join("p/..v2/keys/key-1.json");
+    let begin = now();
+    for second in 0..100 {
+        // One file looks different every time, and the other one rests.
+        let date = std::time::SystemTime::now() + Duration::from_secs(86_400 + second);
+        fs::File::options().append(true).open(&changing).unwrap().set_modified(date).unwrap();
+        let at = begin + jiff::SignedDuration::from_secs(i64::try_from(second).unwrap());
+        let looked = store.reload(&Scope::Everything, Duration::from_secs(1), None, at);
+        assert!(looked.unsettled && !looked.changed, "{second}");
+    }
+    assert!(alice_may(&store, "kms:Encrypt") && !alice_may(&store, "kms:Decrypt"));
+}
+
 /// F09, F13: neither dates nor permissions nor names in passing are content.
 #[test]
 fn content_decides_and_nothing_else() {
