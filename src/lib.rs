@@ -21,7 +21,11 @@ pub mod store;
 
 pub mod telemetry;
 
+pub mod served;
+
 pub mod local_kms;
+
+pub mod upstream;
 
 pub mod listen;
 

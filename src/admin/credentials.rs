@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::{Page, is_own_address, now};
 use crate::authn::Session;
 use crate::kms::{is_foreign, role_arn};
-use crate::local_kms::begin_session;
+use crate::served::begin_session;
 use crate::settings::{self, CredentialsDoor};
 use crate::store::{Store, read_or_make, read_private};
 

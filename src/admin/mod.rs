@@ -21,7 +21,7 @@ pub use credentials::Vending;
 
 use crate::authz::Unavailable;
 use crate::listen::Tls;
-use crate::proxy::Drain;
+use crate::proxy::{Behind, Drain};
 use crate::store::{Reloader, Store};
 use crate::telemetry::{PolicyReport, Telemetry, TlsReport};
 
@@ -33,6 +33,7 @@ pub struct Admin {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
     reloader: Reloader,
+    behind: Behind,
 }
 
 /// A page: its status, content type and text.
@@ -68,8 +69,9 @@ impl Admin {
         address: SocketAddr,
         tls: Option<Arc<Tls>>,
         reloader: Reloader,
+        behind: Behind,
     ) -> Self {
-        Self { store, telemetry, drain, address, tls, reloader }
+        Self { store, telemetry, drain, address, tls, reloader, behind }
     }
 
     fn page(&self, method: &str, (path, query): (&str, &str), host: &str) -> Page {
@@ -94,6 +96,9 @@ impl Admin {
     }
 
     fn metrics(&self, _: &str) -> Page {
+        if let Behind::Elsewhere(upstream) = &self.behind {
+            upstream.measure();
+        }
         let (status, watching) = (self.store.status(), self.store.watching());
         let generations_alive = self.store.generations_alive();
         let report = PolicyReport { status: &status, watching, generations_alive };

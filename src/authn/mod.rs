@@ -25,7 +25,7 @@ pub use directory::{
 pub use replay::{NotTaken, Once, ReplayMemory};
 pub use rsa::RsaPublicKey;
 pub use session::{SESSION_NONCE_BYTES, Session, SessionCredentials, SessionKey};
-pub use signature::{AcsParts, Signer, acs_signature, payload_hash, rpc_signature};
+pub use signature::{AcsParts, AcsRequest, FORM, Signer, acs_signature, payload_hash, rpc_signature};
 pub use unidentified::Unidentified;
 
 use crate::kms::{Algorithm, KmsRequest, Origin, RawRequest, Version, is_foreign};
@@ -198,18 +198,19 @@ fn by_signature<'a>(
     if !verified_upstream {
         signature::verify(scheme, raw, &holder.key)?;
     }
-    let once = Once {
+    // Whoever verifies it remembers it, too: here anybody could fill the memory in the name of others.
+    let once = (!verified_upstream).then(|| Once {
         holder: holder.principal.role_arn(),
         access_key_id: access_key_id.to_owned(),
         nonce: scheme.once().to_owned(),
         signed,
-    };
+    });
     let caller = Caller {
         principal: holder.principal,
         member: holder.member,
         proof: if verified_upstream { Proof::Upstream } else { Proof::of(algorithm) },
         session_policy: holder.session_policy,
-        once: Some(once),
+        once,
     };
     Ok((caller, holder.begun_by))
 }

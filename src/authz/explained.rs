@@ -1,10 +1,12 @@
 //! The judgement of a request, with the explanation of every permission that it needs. For people: it judges twice.
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
 
 use super::facts::Facts;
 use super::needs::{self, Permission};
-use super::{Judgement, Rejection, Snapshot, authorize, question, session_policy};
+use super::{Asker, Judgement, Rejection, Snapshot, authorize, question, session_policy};
 use crate::authn::identify;
 use crate::kms::{KmsRequest, RawRequest};
 use crate::policy::{Explanation, explain};
@@ -20,7 +22,7 @@ pub fn authorize_explained<T>(
     let judgement = authorize(snapshot, raw, now);
     let explained = match judgement.verdict {
         Ok(_) | Err(Rejection::Denied(_)) => explained(snapshot, raw, now, read),
-        Err(Rejection::Malformed(_) | Rejection::Unidentified(_) | Rejection::Unavailable(_)) => None,
+        Err(_) => None,
     };
     (judgement, explained.unwrap_or_default())
 }
@@ -35,9 +37,12 @@ fn explained<T>(
     let caller = identify(&snapshot.authority(), raw, &request, now).ok()?;
     let needed = needs::permissions(snapshot, &request, &caller.principal).ok()?;
     let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now).ok()?;
-    let session_policy = session_policy(&caller).ok()?;
+    let session_policy = session_policy(caller.session_policy.as_deref()).ok()?;
     let explain_one = |permission: &Permission| {
-        read(permission, &explain(&question(snapshot, &caller, session_policy.as_ref(), &facts, permission)))
+        let looked_at = Cell::new(false);
+        let asker =
+            Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
+        read(permission, &explain(&question(snapshot, &asker, &facts, permission, &looked_at)))
     };
     Some(needed.iter().map(explain_one).collect())
 }

@@ -1,5 +1,6 @@
 //! The facts about a request that conditions can look at, taken from the request, the caller and the operator's rules.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -78,9 +79,17 @@ impl Facts {
         })
     }
 
-    /// What conditions can look at when this permission is judged.
-    pub fn context<'a>(&'a self, snapshot: &'a Snapshot, action: &str, target: &Target) -> Context<'a> {
-        let resource_tags = snapshot.index.tags(target);
+    /// What conditions can look at when this permission is judged. `looked_at` is set when one looks at tags that nobody
+    /// knows.
+    pub fn context<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        action: &str,
+        target: &Target,
+        looked_at: &'a Cell<bool>,
+    ) -> Context<'a> {
+        let known_tags = snapshot.index.tags(target);
+        let resource_tags = known_tags.unwrap_or_default();
         // The other half of ReEncrypt: what it encrypts with, and that is symmetric.
         let (algorithm, encryption_context) = match action {
             "kms:ReEncryptTo" => (Some(SYMMETRIC), &self.destination_context),
@@ -100,6 +109,7 @@ impl Facts {
             key_tags: if matches!(target, Target::Key(_)) { resource_tags } else { &[] },
             request_tags: &self.request_tags,
             resource_tags,
+            tags_unknown: known_tags.is_none().then_some(looked_at),
         }
     }
 }

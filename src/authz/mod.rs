@@ -4,6 +4,8 @@
 //! [`Snapshot`], a request and the time; its answer is either a [`Permit`], without which nothing is executed, or a
 //! [`Rejection`], and in both cases a [`Trail`] of what was found.
 
+mod answer;
+mod behind;
 mod explained;
 mod facts;
 mod hypothetical;
@@ -15,28 +17,33 @@ mod system;
 mod trail;
 mod trust;
 mod unavailable;
+mod unresolved;
 mod vocabulary;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use answer::judge_answer;
+pub use behind::{AnswerProof, Behind, Elsewhere, Route, Signer};
 pub use explained::authorize_explained;
 pub use hypothetical::{Hypothetical, parse_principal};
-pub use index::ResourceIndex;
-pub use needs::{Owned, Permission, Target};
-pub use rejection::{Denial, Rejection};
+pub use index::{Known, ResourceIndex};
+pub use needs::{By, Owned, Permission, Target};
+pub use rejection::{Denial, Rejection, Withheld};
 pub use snapshot::{PoliciesByName, PolicyTable, Rules, Snapshot, Validity, Version, WithoutPolicy};
 pub use system::{is_system_policy, system_policy};
 pub use trail::{Outcome, Trail};
 pub use unavailable::Unavailable;
+pub use unresolved::Unresolved;
 pub use vocabulary::{denial, parse_policy, vocabulary};
 
 use facts::Facts;
 
-use crate::authn::{Caller, NotTaken, Once, ReplayMemory, Unidentified, identify};
+use crate::authn::{NotTaken, Once, ReplayMemory, Unidentified, identify};
 use crate::kms::{KmsError, KmsRequest, RawRequest};
-use crate::policy::{Decision, Kind, Policy, Principal, Question, Refusal, decide};
+use crate::policy::{Decision, Kind, Policy, Principal, Question, decide};
 
 /// What became of a request, and how.
 pub struct Judgement {
@@ -53,8 +60,12 @@ pub struct Judgement {
 pub struct Permit {
     request: KmsRequest,
     caller: Principal,
+    member: usize,
+    session_policy: Option<String>,
+    access_key_id: Option<String>,
     targets: Vec<Target>,
     policies: Arc<PolicyTable>,
+    route: Route,
 }
 
 impl Permit {
@@ -73,6 +84,21 @@ impl Permit {
     /// nothing.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// With a KMS elsewhere: how it is executed, and what its answer must show.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Where the caller stands in the directory.
+    pub fn member(&self) -> usize {
+        self.member
+    }
+
+    /// The access key that proved who the caller is, if one of the directory's did.
+    pub fn access_key_id(&self) -> Option<&str> {
+        self.access_key_id.as_deref()
     }
 
     /// The policies that judged it. An answer about policies is about these.
@@ -115,75 +141,98 @@ fn judge(
 ) -> Result<Permit, Rejection> {
     snapshot.validity.check(now).map_err(Rejection::Unavailable)?;
     trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
-    let request = KmsRequest::parse(raw).map_err(Rejection::Malformed)?;
+    let request = KmsRequest::parse(raw)?;
     trail.read(&request, &snapshot.directory);
+    behind::check_host(snapshot, raw, &request)?;
     let mut caller = identify(&snapshot.authority(), raw, &request, now).map_err(Rejection::Unidentified)?;
     trail.identified(&caller);
     *once = caller.once.take();
-    check_region(snapshot, &request).map_err(Rejection::Malformed)?;
-    let needed = needs::permissions(snapshot, &request, &caller.principal).map_err(Rejection::Malformed)?;
+    check_region(snapshot, &request)?;
+    let needed = needs::permissions(snapshot, &request, &caller.principal)?;
     trail.needs(&needed);
-    let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now).map_err(Rejection::Malformed)?;
-    let session_policy = session_policy(&caller)?;
+    let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now)?;
+    let session_policy = session_policy(caller.session_policy.as_deref())?;
+    let asker = Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
     for permission in &needed {
-        trail.granted(permit_one(snapshot, &caller, session_policy.as_ref(), &facts, &request, permission)?);
+        if let Some(what) = behind::unresolved(snapshot, &request, permission) {
+            return Err(Rejection::Unresolved(what));
+        }
+        if behind::is_judged_later(snapshot, permission) {
+            continue;
+        }
+        let looked_at = Cell::new(false);
+        trail.granted(permit_one(snapshot, &asker, &facts, &request, permission, &looked_at)?);
         trust::check(snapshot, &caller, permission)?;
     }
+    let route = behind::route(snapshot, &caller, &request, &needed)?;
+    let access_key_id = request.scheme.access_key_id().filter(|_| caller.session_policy.is_none()).map(str::to_owned);
     let targets = needed.into_iter().map(|permission| permission.target).collect();
-    Ok(Permit { caller: caller.principal.into_owned(), targets, request, policies: snapshot.policies.clone() })
+    Ok(Permit {
+        member: caller.member,
+        session_policy: caller.session_policy,
+        access_key_id,
+        caller: caller.principal.into_owned(),
+        targets,
+        request,
+        policies: snapshot.policies.clone(),
+        route,
+    })
+}
+
+/// Who asks, as far as policies are concerned.
+struct Asker<'a> {
+    principal: &'a Principal,
+    member: usize,
+    session_policy: Option<&'a Policy>,
 }
 
 /// The policy that narrows a session. It was checked when the session began.
-fn session_policy(caller: &Caller<'_>) -> Result<Option<Policy>, Rejection> {
-    let Some(text) = &caller.session_policy else { return Ok(None) };
+fn session_policy(text: Option<&str>) -> Result<Option<Policy>, Rejection> {
+    let Some(text) = text else { return Ok(None) };
     let policy = parse_policy(Kind::Ram, "session policy", text);
     policy.map(Some).map_err(|_| Rejection::Unidentified(Unidentified::TokenMalformed))
 }
 
-/// Judges one permission. The text names what grants it.
+/// Judges one permission. The text names what grants it. `looked_at` is set when a policy asks for tags that nobody
+/// knows.
 fn permit_one(
     snapshot: &Snapshot,
-    caller: &Caller<'_>,
-    session_policy: Option<&Policy>,
+    asker: &Asker<'_>,
     facts: &Facts,
     request: &KmsRequest,
     permission: &Permission,
+    looked_at: &Cell<bool>,
 ) -> Result<Option<String>, Rejection> {
-    match decide(&question(snapshot, caller, session_policy, facts, permission)) {
+    match decide(&question(snapshot, asker, facts, permission, looked_at)) {
+        // An allowance that leaves tags aside is certain; a refusal may be another one when they are known.
+        Decision::Deny(_) if looked_at.get() => Err(Rejection::Unresolved(Unresolved::Tags(permission.target.clone()))),
         Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
-        Decision::Deny(refusal) => Err(denied(snapshot, caller, request, permission, &refusal)),
+        Decision::Deny(refusal) => {
+            let denial = Denial::new(&snapshot.rules, asker.principal, request, permission, &refusal);
+            Err(Rejection::Denied(Box::new(denial)))
+        }
     }
 }
 
 /// What policies are asked about one permission.
 fn question<'a>(
     snapshot: &'a Snapshot,
-    caller: &'a Caller<'_>,
-    session_policy: Option<&'a Policy>,
+    asker: &'a Asker<'_>,
     facts: &'a Facts,
     permission: &'a Permission,
+    looked_at: &'a Cell<bool>,
 ) -> Question<'a> {
     Question {
-        principal: &caller.principal,
+        principal: asker.principal,
         action: vocabulary().action(&permission.action),
         resource: &permission.resource.arn,
         owner: &permission.resource.owner,
-        identity_policies: snapshot.policies.of_member(caller.member),
-        session_policy,
+        identity_policies: snapshot.policies.of_member(asker.member),
+        session_policy: asker.session_policy,
         resource_policy: permission.in_scope.then(|| snapshot.policy_of(&permission.target)).flatten(),
-        context: facts.context(snapshot, &permission.action, &permission.target),
+        context: facts.context(snapshot, &permission.action, &permission.target, looked_at),
         account_principal: snapshot.rules.account_principal,
     }
-}
-
-fn denied(
-    snapshot: &Snapshot,
-    caller: &Caller<'_>,
-    request: &KmsRequest,
-    permission: &Permission,
-    refusal: &Refusal<'_>,
-) -> Rejection {
-    Rejection::Denied(Box::new(Denial::new(&snapshot.rules, &caller.principal, request, permission, refusal)))
 }
 
 /// A client that believes to talk to another region would be answered about other keys than it means.

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::index::Known;
 use super::snapshot::Snapshot;
 use crate::kms::{
     Address, AliasName, Authorization, Call, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, Need, On,
@@ -18,12 +19,33 @@ use crate::policy::{Identity, Principal};
 pub struct Permission {
     /// The action, for example `kms:Encrypt`.
     pub action: Cow<'static, str>,
+    /// The same, of operations in the table; otherwise empty.
+    pub action_name: &'static str,
+    /// The parameter that names the resource, if one does.
+    pub parameter: Option<&'static str>,
+    /// How it names it.
+    pub by: By,
+    /// Whether it says in which account.
+    pub names_account: bool,
     /// The resource, as policies name it.
     pub resource: Resource,
     /// The same, as whoever executes the request needs it.
     pub target: Target,
     /// Whether the target's own policy can speak about the action.
     pub in_scope: bool,
+}
+
+/// How a request names what it acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// By its own name.
+    Name,
+    /// By an alias, which may point elsewhere tomorrow.
+    Alias,
+    /// By a ciphertext that it made.
+    Ciphertext,
+    /// Not at all: it follows from something else, or is nothing in particular.
+    Nothing,
 }
 
 /// Something that belongs to an account.
@@ -46,6 +68,8 @@ pub enum Target {
     UnknownAlias(Owned<AliasName>),
     /// A key by a ciphertext that none is known to have made.
     UnknownCiphertext,
+    /// The key that encrypts this secret, if there is one; nobody knows.
+    UnknownKeyOfSecret(Owned<SecretName>),
     /// A secret; whether it exists is for KMS to say.
     Secret(Owned<SecretName>),
     /// An alias.
@@ -61,7 +85,8 @@ impl<T> Owned<T> {
         Self { region: address.region.to_owned(), account: address.account.to_owned(), name }
     }
 
-    fn address(&self) -> Address<'_> {
+    /// Where it is.
+    pub fn address(&self) -> Address<'_> {
         Address { region: &self.region, account: &self.account }
     }
 }
@@ -69,7 +94,7 @@ impl<T> Owned<T> {
 /// All permissions that `request` of `caller` needs. Empty only for operations that need none.
 ///
 /// # Errors
-/// A parameter that should name a resource is missing or malformed.
+/// A parameter that should name a resource is missing or malformed, or nobody knows what it stands for.
 pub(super) fn permissions(
     snapshot: &Snapshot,
     request: &KmsRequest,
@@ -81,6 +106,10 @@ pub(super) fn permissions(
     match &request.call {
         Call::Unknown(name) => Ok(vec![Permission {
             action: format!("kms:{name}").into(),
+            action_name: "",
+            parameter: None,
+            by: By::Nothing,
+            names_account: false,
             resource: Resource::anything(here.account),
             target: Target::Unspecific,
             in_scope: false,
@@ -107,42 +136,71 @@ struct Resolver<'a> {
     is_session: bool,
 }
 
+/// What a need is about, and how the request says so.
+struct Found {
+    target: Target,
+    parameter: Option<&'static str>,
+    by: By,
+    names_account: bool,
+}
+
+impl Found {
+    /// Something that the request does not name itself.
+    fn implied(target: Target, names_account: bool) -> Self {
+        Self { target, parameter: None, by: By::Nothing, names_account }
+    }
+
+    fn in_parameter(mut self, name: &'static str) -> Self {
+        self.parameter = Some(name);
+        self
+    }
+}
+
 impl Resolver<'_> {
     fn need(&self, need: &Need) -> Result<Vec<Permission>, KmsError> {
-        let permission = |target: Target, resource: Resource| Permission {
-            action: need.action.into(),
-            resource,
-            target,
-            in_scope: need.scope == Scope::ResourcePolicy,
-        };
-        let of_targets = |targets: Vec<Target>| {
-            Ok(targets.into_iter().map(|target| (self.resource(&target), target)).collect::<Vec<_>>())
-        };
         let found = match need.on {
-            On::Key(name) => of_targets(vec![self.key(name)?]),
+            On::Key(name) => vec![self.key(name)?],
             On::KeyIfGiven(name) => match self.params.given(name) {
-                Some(_) => of_targets(vec![self.key(name)?]),
-                None => Ok(Vec::new()),
+                Some(_) => vec![self.key(name)?],
+                None => Vec::new(),
             },
-            On::KeyInEither(one, other) => of_targets(vec![self.key(self.either(one, other)?)?]),
-            On::KeyOfCiphertext(name) => of_targets(vec![self.key_of_ciphertext(name)?]),
-            On::KeyOrCiphertext(key, ciphertext) => of_targets(vec![self.key_or_ciphertext(key, ciphertext)?]),
-            On::Alias(name) => of_targets(vec![self.alias(name)?]),
-            On::KeyOfAlias(name) => of_targets(self.key_of_alias(name)?.into_iter().collect()),
-            On::Secret(name) => of_targets(vec![self.secret(name)?]),
-            On::KeyOfSecretUnlessSession(_) if self.is_session => Ok(Vec::new()),
+            On::KeyInEither(one, other) => vec![self.key(self.either(one, other)?)?],
+            On::KeyOfCiphertext(name) => vec![self.key_of_ciphertext(name)?],
+            On::KeyOrCiphertext(key, ciphertext) => vec![self.key_or_ciphertext(key, ciphertext)?],
+            On::Alias(name) => vec![self.alias(name)?],
+            On::KeyOfAlias(name) => self.key_of_alias(name)?.into_iter().collect(),
+            On::Secret(name) => vec![self.secret(name)?],
+            On::KeyOfSecretUnlessSession(_) if self.is_session => Vec::new(),
             On::KeyOfSecret(name) | On::KeyOfSecretUnlessSession(name) => {
-                of_targets(self.key_of_secret(name)?.into_iter().collect())
+                self.key_of_secret(name)?.into_iter().collect()
             }
             On::KeyOrSecret(key, secret) => {
-                of_targets(vec![if self.either(key, secret)? == key { self.key(key)? } else { self.secret(secret)? }])
+                vec![if self.either(key, secret)? == key { self.key(key)? } else { self.secret(secret)? }]
             }
-            On::Batch => self.batch(),
-            On::Role(name) => of_targets(vec![self.role(name)?]),
-            On::Container(kind) => Ok(vec![(Resource::container(self.here, kind), Target::Unspecific)]),
-            On::Anything => Ok(vec![(Resource::anything(self.here.account), Target::Unspecific)]),
+            On::Batch => return self.batch(need),
+            On::Role(name) => vec![self.role(name)?],
+            On::Container(kind) => return Ok(vec![self.container(need, kind)]),
+            On::Anything => vec![Found::implied(Target::Unspecific, false)],
         };
-        Ok(found?.into_iter().map(|(resource, target)| permission(target, resource)).collect())
+        Ok(found.into_iter().map(|found| self.permission(need, found)).collect())
+    }
+
+    fn permission(&self, need: &Need, found: Found) -> Permission {
+        Permission {
+            action: need.action.into(),
+            action_name: need.action,
+            parameter: found.parameter,
+            by: found.by,
+            names_account: found.names_account,
+            resource: self.resource(&found.target),
+            target: found.target,
+            in_scope: need.scope == Scope::ResourcePolicy,
+        }
+    }
+
+    fn container(&self, need: &Need, kind: &'static str) -> Permission {
+        let nothing = self.permission(need, Found::implied(Target::Unspecific, false));
+        Permission { resource: Resource::container(self.here, kind), ..nothing }
     }
 
     fn either(&self, one: &'static str, other: &'static str) -> Result<&'static str, KmsError> {
@@ -156,8 +214,9 @@ impl Resolver<'_> {
         }
     }
 
-    fn key(&self, name: &str) -> Result<Target, KmsError> {
-        self.key_named(self.params.require(name)?).ok_or_else(|| KmsError::invalid_parameter(name))
+    fn key(&self, name: &'static str) -> Result<Found, KmsError> {
+        let found = self.key_named(self.params.require(name)?).ok_or_else(|| KmsError::invalid_parameter(name))?;
+        Ok(found.in_parameter(name))
     }
 
     /// Where something is. Another region's is not served here: judged under that name, it would escape the statements
@@ -166,31 +225,34 @@ impl Resolver<'_> {
         given.map_or(Some(self.here), |address| (address.region == self.here.region).then_some(address))
     }
 
-    fn key_named(&self, text: &str) -> Option<Target> {
-        let (address, key) = KeyRef::parse(text)?;
-        let address = self.address(address)?;
-        Some(match key {
-            KeyRef::Id(id) => Target::Key(Owned::new(address, id)),
+    fn key_named(&self, text: &str) -> Option<Found> {
+        let (given, key) = KeyRef::parse(text)?;
+        let address = self.address(given)?;
+        let (target, by) = match key {
+            KeyRef::Id(id) => (Target::Key(Owned::new(address, id)), By::Name),
             KeyRef::Alias(alias) => match self.snapshot.index.key_of_alias(address.account, &alias) {
-                Some(id) => Target::Key(Owned::new(address, id.clone())),
-                None => Target::UnknownAlias(Owned::new(address, alias)),
+                Some(id) => (Target::Key(Owned::new(address, id.clone())), By::Alias),
+                None => (Target::UnknownAlias(Owned::new(address, alias)), By::Alias),
             },
-        })
+        };
+        Some(Found { target, parameter: None, by, names_account: given.is_some() })
     }
 
-    fn key_of_ciphertext(&self, name: &str) -> Result<Target, KmsError> {
+    fn key_of_ciphertext(&self, name: &'static str) -> Result<Found, KmsError> {
         let ciphertext = CiphertextBlob::decode(self.params.require(name)?);
         let key = ciphertext.as_ref().and_then(|ciphertext| self.snapshot.index.key_of_ciphertext(ciphertext));
-        Ok(match key {
+        let target = match key {
             Some((account, id)) => Target::Key(Owned::new(Address { account, ..self.here }, id.clone())),
             None => Target::UnknownCiphertext,
-        })
+        };
+        // A ciphertext says itself whose it is.
+        Ok(Found { target, parameter: Some(name), by: By::Ciphertext, names_account: true })
     }
 
     /// A caller may name any key beside a ciphertext; the one that is known to have made it counts.
-    fn key_or_ciphertext(&self, key: &str, ciphertext: &str) -> Result<Target, KmsError> {
+    fn key_or_ciphertext(&self, key: &'static str, ciphertext: &'static str) -> Result<Found, KmsError> {
         match self.key_of_ciphertext(ciphertext)? {
-            Target::UnknownCiphertext if self.params.given(key).is_some() => self.key(key),
+            Found { target: Target::UnknownCiphertext, .. } if self.params.given(key).is_some() => self.key(key),
             made_by => Ok(made_by),
         }
     }
@@ -199,41 +261,54 @@ impl Resolver<'_> {
         AliasName::parse(self.params.require(name)?).ok_or_else(|| KmsError::invalid_parameter(name))
     }
 
-    fn alias(&self, name: &str) -> Result<Target, KmsError> {
-        Ok(Target::Alias(Owned::new(self.here, self.alias_name(name)?)))
+    fn alias(&self, name: &'static str) -> Result<Found, KmsError> {
+        let target = Target::Alias(Owned::new(self.here, self.alias_name(name)?));
+        Ok(Found { target, parameter: Some(name), by: By::Name, names_account: false })
     }
 
-    fn key_of_alias(&self, name: &str) -> Result<Option<Target>, KmsError> {
+    fn key_of_alias(&self, name: &str) -> Result<Option<Found>, KmsError> {
         let alias = self.alias_name(name)?;
-        let key = self.snapshot.index.key_of_alias(self.here.account, &alias);
-        Ok(key.map(|id| Target::Key(Owned::new(self.here, id.clone()))))
+        let index = &self.snapshot.index;
+        let target = match index.key_of_alias(self.here.account, &alias) {
+            Some(id) => Target::Key(Owned::new(self.here, id.clone())),
+            None if index.is_complete() => return Ok(None),
+            None => Target::UnknownAlias(Owned::new(self.here, alias)),
+        };
+        Ok(Some(Found::implied(target, false)))
     }
 
-    fn secret(&self, name: &str) -> Result<Target, KmsError> {
-        self.secret_named(self.params.require(name)?).ok_or_else(|| KmsError::invalid_parameter(name))
+    fn secret(&self, name: &'static str) -> Result<Found, KmsError> {
+        let found = self.secret_named(self.params.require(name)?).ok_or_else(|| KmsError::invalid_parameter(name))?;
+        Ok(found.in_parameter(name))
     }
 
-    fn secret_named(&self, text: &str) -> Option<Target> {
-        let (address, secret) = SecretRef::parse(text)?;
-        Some(Target::Secret(Owned::new(self.address(address)?, secret)))
+    fn secret_named(&self, text: &str) -> Option<Found> {
+        let (given, secret) = SecretRef::parse(text)?;
+        let target = Target::Secret(Owned::new(self.address(given)?, secret));
+        Some(Found { target, parameter: None, by: By::Name, names_account: given.is_some() })
     }
 
-    fn key_of_secret(&self, name: &str) -> Result<Option<Target>, KmsError> {
-        let Target::Secret(secret) = self.secret(name)? else { return Ok(None) };
-        let key = self.snapshot.index.key_of_secret(&secret.account, &secret.name);
-        Ok(key.map(|id| Target::Key(Owned::new(secret.address(), id.clone()))))
+    fn key_of_secret(&self, name: &'static str) -> Result<Option<Found>, KmsError> {
+        let Found { target: Target::Secret(secret), names_account, .. } = self.secret(name)? else { return Ok(None) };
+        let target = match self.snapshot.index.key_of_secret(&secret.account, &secret.name) {
+            Known::Is(id) => Target::Key(Owned::new(secret.address(), id.clone())),
+            Known::None => return Ok(None),
+            Known::Unknown => Target::UnknownKeyOfSecret(secret),
+        };
+        Ok(Some(Found::implied(target, names_account)))
     }
 
     /// The role's own account says whom it trusts; whether the caller may assume it is for the caller's account to say, as
     /// if the role were its own.
-    fn role(&self, name: &str) -> Result<Target, KmsError> {
+    fn role(&self, name: &'static str) -> Result<Found, KmsError> {
         let (account, role) = parse_role_arn(self.params.require(name)?).ok_or(ErrorCode::InvalidRoleArn)?;
         // Policies are matched without regard to case here, as RAM has names of roles.
-        Ok(Target::Role(Owned::new(Address { account, ..self.here }, role.to_lowercase())))
+        let target = Target::Role(Owned::new(Address { account, ..self.here }, role.to_lowercase()));
+        Ok(Found { target, parameter: Some(name), by: By::Name, names_account: true })
     }
 
     /// `ResourceId.1`, `ResourceId.2`, … of the kind `ResourceType`.
-    fn batch(&self) -> Result<Vec<(Resource, Target)>, KmsError> {
+    fn batch(&self, need: &Need) -> Result<Vec<Permission>, KmsError> {
         let kind = match self.params.require("ResourceType")? {
             "key" => "key",
             "secret" => "secret",
@@ -245,10 +320,10 @@ impl Resolver<'_> {
             return Err(KmsError::invalid_parameter("ResourceId"));
         }
         if ids.is_empty() {
-            return Ok(vec![(Resource::container(self.here, kind), Target::Unspecific)]);
+            return Ok(vec![self.container(need, kind)]);
         }
-        let target = |id: &str| if kind == "key" { self.key_named(id) } else { self.secret_named(id) };
-        let found = ids.into_iter().map(|id| target(id).map(|target| (self.resource(&target), target)));
+        let found = |id: &str| if kind == "key" { self.key_named(id) } else { self.secret_named(id) };
+        let found = ids.into_iter().map(|id| found(id).map(|found| self.permission(need, found)));
         found.collect::<Option<_>>().ok_or_else(|| KmsError::invalid_parameter("ResourceId"))
     }
 
@@ -260,7 +335,9 @@ impl Resolver<'_> {
             Target::Role(role) => {
                 Resource { arn: role_arn(&role.account, &role.name), owner: self.here.account.to_owned() }
             }
-            Target::UnknownCiphertext | Target::Unspecific => Resource::anything(self.here.account),
+            Target::UnknownCiphertext | Target::UnknownKeyOfSecret(_) | Target::Unspecific => {
+                Resource::anything(self.here.account)
+            }
         }
     }
 }

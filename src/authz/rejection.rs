@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::needs::Permission;
 use super::snapshot::Rules;
 use super::unavailable::Unavailable;
+use super::unresolved::Unresolved;
 use crate::authn::Unidentified;
 use crate::kms::{Api, Call, ErrorCode, KmsError, KmsRequest, truth};
 use crate::policy::{Half, Identity, PolicySource, Principal, Refusal, StatementRef};
@@ -20,6 +21,37 @@ pub enum Rejection {
     Denied(Box<Denial>),
     /// Nothing is judged at present.
     Unavailable(Unavailable),
+    /// Nobody knows what it is about.
+    Unresolved(Unresolved),
+    /// Its answer does not show what it is about.
+    Withheld(Withheld),
+}
+
+/// Why an answer is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withheld {
+    /// It cannot be read in one way only.
+    Unreadable,
+    /// It names no key.
+    NamesNoKey,
+    /// It fails, and says more than errors do.
+    OddError,
+}
+
+impl Withheld {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Unreadable => "answer_unreadable",
+            Self::NamesNoKey => "answer_names_no_key",
+            Self::OddError => "answer_odd_error",
+        }
+    }
+}
+
+impl From<KmsError> for Rejection {
+    fn from(error: KmsError) -> Self {
+        Self::Malformed(error)
+    }
 }
 
 /// A refusal by policy.
@@ -41,6 +73,8 @@ impl Rejection {
             Self::Unidentified(why) => why.reason(),
             Self::Denied(denial) => denial.reason,
             Self::Unavailable(why) => why.reason(),
+            Self::Unresolved(what) => what.reason(),
+            Self::Withheld(why) => why.reason(),
         }
     }
 
@@ -51,6 +85,11 @@ impl Rejection {
             Self::Unidentified(why) => why.error(),
             Self::Denied(denial) => denial.error.clone(),
             Self::Unavailable(why) => why.error(),
+            Self::Unresolved(what) => what.error(),
+            Self::Withheld(_) => {
+                let message = "The answer of KMS does not show which key it is about, and was withheld.";
+                KmsError { status: 502, ..KmsError::new(ErrorCode::InternalFailure, message) }
+            }
         }
     }
 }

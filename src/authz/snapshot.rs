@@ -9,6 +9,7 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::behind::Behind;
 use super::index::ResourceIndex;
 use super::needs::Target;
 use super::unavailable::Unavailable;
@@ -88,6 +89,8 @@ pub struct Rules {
     pub account_principal: AccountPrincipal,
     /// What a key or secret without a policy is judged by.
     pub without_policy: WithoutPolicy,
+    /// Which KMS executes what is permitted.
+    pub behind: Behind,
     /// Whether a refusal tells the caller which policy refused.
     pub explain_denials: bool,
     /// The status of `Forbidden.NoPermission`; `None` for what each operation's page documents.

@@ -97,6 +97,23 @@ impl Trail {
         self.permissions = permissions.iter().map(pair).collect();
     }
 
+    /// What a request is about that did not say so itself: its answer did.
+    pub(super) fn answered(&mut self, permission: &Permission) {
+        let pair = (permission.action.to_string(), bounded(&permission.resource.arn));
+        match self.permissions.iter_mut().find(|(action, _)| *action == pair.0) {
+            Some(found) => *found = pair,
+            None => self.permissions.push(pair),
+        }
+    }
+
+    /// What became of an answer that was judged.
+    pub fn released(&mut self, verdict: &Result<(), Rejection>) {
+        if let Err(rejection) = verdict {
+            self.outcome = Outcome::Reject;
+            self.refused(rejection);
+        }
+    }
+
     pub(super) fn granted(&mut self, by: Option<String>) {
         self.statements.extend(by);
     }
@@ -111,13 +128,15 @@ impl Trail {
     pub(super) fn concluded(&mut self, verdict: &Result<Permit, Rejection>) {
         match verdict {
             Ok(_) => self.outcome = Outcome::Allow,
-            Err(rejection) => {
-                self.reason = Some(rejection.reason());
-                if let Rejection::Denied(denial) = rejection {
-                    self.outcome = Outcome::Deny;
-                    self.statements = denial.statement.iter().cloned().collect();
-                }
-            }
+            Err(rejection) => self.refused(rejection),
+        }
+    }
+
+    fn refused(&mut self, rejection: &Rejection) {
+        self.reason = Some(rejection.reason());
+        if let Rejection::Denied(denial) = rejection {
+            self.outcome = Outcome::Deny;
+            self.statements = denial.statement.iter().cloned().collect();
         }
     }
 }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use super::now;
 use crate::authz::vocabulary;
 use crate::kms::Address;
-use crate::local_kms::{LocalKms, OpenError, existing_session_key};
+use crate::local_kms::{LocalKms, OpenError};
 use crate::policy::{Basis, Considered, Decision, Effect, Explanation, GivenContext, Half, Mismatch, Refusal};
+use crate::served;
 use crate::settings::Settings;
 use crate::source::{Problem, suggest};
 use crate::store::Store;
@@ -52,7 +53,7 @@ impl Ground {
     /// # Errors
     /// It cannot be used.
     pub fn know_sessions(&self) -> Result<(), OpenError> {
-        if let Some(key) = existing_session_key(&self.settings.kms.data)? {
+        if let Some(key) = served::existing(&self.settings.kms.data)? {
             self.store.publish_sessions(Arc::new(key));
         }
         Ok(())

@@ -10,7 +10,8 @@ use super::lifecycle::Doors;
 use super::serve::House;
 use crate::authn::Member;
 use crate::kms::role_arn;
-use crate::settings::CredentialsDoor;
+use crate::proxy::Behind;
+use crate::settings::{CredentialsDoor, Mode, SignAs};
 use crate::source::{Problem, counted, shown};
 
 const TITLE: Style = AnsiColor::Cyan.on_default().bold();
@@ -23,9 +24,8 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
     let program = std::env::args().next().unwrap_or_else(|| "keyward".to_owned());
     let endpoints = doors.endpoints.join("  ");
     let mut out = anstream::stderr().lock();
-    let _ = writeln!(out, "\n{TITLE}Keyward {}{TITLE:#}  embedded KMS, policies enforced\n", env!("CARGO_PKG_VERSION"));
-    let keys = counted(house.kms.key_count(), "key", "keys");
-    let secrets = counted(house.kms.secret_count(), "secret", "secrets");
+    let _ =
+        writeln!(out, "\n{TITLE}Keyward {}{TITLE:#}  {}, policies enforced\n", env!("CARGO_PKG_VERSION"), kind(house));
     let rows = [
         ("endpoint", format!("{endpoints}  region {}, account {}", settings.kms.region, settings.kms.account)),
         (
@@ -47,7 +47,7 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
                 shown(&settings.policies.identities)
             ),
         ),
-        ("holds", format!("{keys} and {secrets}  {}", kept(house))),
+        behind(house),
         ("metrics", format!("http://{}/metrics, /healthz, /readyz", doors.admin_address)),
     ];
     for (label, text) in rows.into_iter().chain(credentials(house, doors)) {
@@ -77,12 +77,33 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
     let _ = writeln!(out);
 }
 
-/// Where the embedded KMS keeps what it holds.
-fn kept(house: &House) -> String {
-    match house.ephemeral {
+fn kind(house: &House) -> &'static str {
+    match &house.behind {
+        Behind::Embedded(_) => "embedded KMS",
+        Behind::Elsewhere(_) => "in front of KMS",
+    }
+}
+
+/// What the embedded KMS holds and keeps where, or where another KMS is.
+fn behind(house: &House) -> (&'static str, String) {
+    let kms = match &house.behind {
+        Behind::Embedded(kms) => kms,
+        Behind::Elsewhere(upstream) => {
+            let how = match upstream.mode() {
+                Mode::PassThrough => "requests go on as they are signed",
+                Mode::ReSign(SignAs::Keyward) => "requests are signed anew by Keyward",
+                Mode::ReSign(SignAs::Caller) => "requests are signed anew with the caller's own key",
+            };
+            return ("upstream", format!("{}  {how}", upstream.endpoint()));
+        }
+    };
+    let keys = counted(kms.key_count(), "key", "keys");
+    let secrets = counted(kms.secret_count(), "secret", "secrets");
+    let kept = match house.ephemeral {
         true => "in memory: ends with the process".to_owned(),
         false => format!("in {}", shown(&house.settings.kms.data)),
-    }
+    };
+    ("holds", format!("{keys} and {secrets}  {kept}"))
 }
 
 /// Where credentials are handed out. The token is in its file, and not here: this may be a log.

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::credentials::{self, AccessKey};
 use super::{Exit, SettingsFile, banner, now};
-use crate::authn::{AcsParts, Signer, acs_signature, payload_hash};
-use crate::kms::{Algorithm, Api, Params};
+use crate::authn::{AcsRequest, FORM, Signer};
+use crate::kms::Params;
 use crate::settings::read_text;
 
 /// Where Keyward listens unless its settings say otherwise.
@@ -82,12 +82,6 @@ enum SignatureVersion {
     V3,
 }
 
-/// A request, ready to be sent.
-struct Signed {
-    headers: Vec<(&'static str, String)>,
-    body: String,
-}
-
 /// Sends the request and prints the answer.
 pub fn run(call: &Call) -> Exit {
     match send(call) {
@@ -116,7 +110,7 @@ fn send(call: &Call) -> Result<(u16, String)> {
     if let Some(role) = &call.role {
         key = assume(call, &key, &authority, role)?;
     }
-    let moment = Moment::new();
+    let moment = Moment::new(now());
     let signed = match (call.signature, call.format) {
         (None | Some(SignatureVersion::V3), AnswerFormat::Json) => {
             sign_v3(&call.operation, &params, &key, &authority, &moment)
@@ -130,7 +124,7 @@ fn send(call: &Call) -> Result<(u16, String)> {
 /// Begins a session of a role.
 fn assume(call: &Call, key: &AccessKey, authority: &str, role: &str) -> Result<AccessKey> {
     let params = [("RoleArn", role), ("RoleSessionName", "keyward-call")].into_iter().collect();
-    let (status, body) = post(call, sign_v3("AssumeRole", &params, key, authority, &Moment::new()))?;
+    let (status, body) = post(call, sign_v3("AssumeRole", &params, key, authority, &Moment::new(now())))?;
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
     let part =
         |name: &str| answer.pointer(&format!("/Credentials/{name}")).and_then(|it| it.as_str()).map(str::to_owned);
@@ -153,9 +147,11 @@ fn authority(endpoint: &str) -> Result<String> {
         .with_context(|| format!("`{endpoint}` is no endpoint; write for example http://127.0.0.1:7480"))
 }
 
-fn post(call: &Call, signed: Signed) -> Result<(u16, String)> {
+fn post(call: &Call, signed: AcsRequest) -> Result<(u16, String)> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
+        // A proxy in the environment is for the way out.
+        .proxy(if call.endpoint.starts_with("https://") { ureq::Proxy::try_from_env() } else { None })
         .max_redirects(0)
         .timeout_global(Some(Duration::from_secs(call.timeout)))
         .build()
@@ -190,60 +186,29 @@ fn access_key(call: &Call) -> Result<AccessKey> {
 
 /// What makes each signature another one.
 struct Moment {
-    time: Timestamp,
+    timestamp: String,
     nonce: String,
 }
 
 impl Moment {
-    fn new() -> Self {
-        Self { time: now(), nonce: Uuid::new_v4().simple().to_string() }
-    }
-
-    fn timestamp(&self) -> String {
-        format!("{:.0}", self.time)
+    fn new(time: Timestamp) -> Self {
+        Self { timestamp: format!("{time:.0}"), nonce: Uuid::new_v4().simple().to_string() }
     }
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
-
-fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment: &Moment) -> Signed {
-    let body = params.canonical();
-    let hash = payload_hash(Algorithm::ACS3_HMAC_SHA256, body.as_bytes());
-    let token = key.security_token.iter().map(|token| ("x-acs-security-token", token.clone()));
-    let signed = [
-        ("content-type", FORM.to_owned()),
-        ("host", host.to_owned()),
-        ("x-acs-action", operation.to_owned()),
-        ("x-acs-content-sha256", hash.clone()),
-        ("x-acs-date", moment.timestamp()),
-        ("x-acs-signature-nonce", moment.nonce.clone()),
-        ("x-acs-version", Api::having(operation).version().to_owned()),
-    ];
-    let mut signed: Vec<(&str, String)> = signed.into_iter().chain(token).collect();
-    signed.sort();
-    let canonical_headers: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-    let signed_headers = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-    let parts = AcsParts {
-        method: "POST",
-        canonical_query: "",
-        canonical_headers: &canonical_headers,
-        signed_headers: &signed_headers,
-        payload_hash: &hash,
-    };
-    let signature = acs_signature(Algorithm::ACS3_HMAC_SHA256, None, &key.secret, &parts);
-    let authorization =
-        format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={signed_headers},Signature={signature}", key.id);
-    signed.push(("authorization", authorization));
-    Signed { headers: signed, body }
+fn signer<'a>(key: &'a AccessKey, moment: &'a Moment) -> Signer<'a> {
+    let (access_key_id, secret, security_token) = (key.id.as_str(), &key.secret, key.security_token.as_deref());
+    Signer { access_key_id, secret, security_token, timestamp: &moment.timestamp, nonce: &moment.nonce }
 }
 
-fn sign_v1(operation: &str, params: &Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> Signed {
+fn sign_v3(operation: &str, params: &Params, key: &AccessKey, host: &str, moment: &Moment) -> AcsRequest {
+    signer(key, moment).acs(operation, params, host)
+}
+
+fn sign_v1(operation: &str, params: &Params, key: &AccessKey, format: AnswerFormat, moment: &Moment) -> AcsRequest {
     let format = if format == AnswerFormat::Xml { "XML" } else { "JSON" };
-    let (access_key_id, secret, timestamp) = (key.id.as_str(), &key.secret, moment.timestamp());
-    let security_token = key.security_token.as_deref();
-    let signer = Signer { access_key_id, secret, security_token, timestamp: &timestamp, nonce: &moment.nonce };
-    let body = signer.rpc(operation, format, params).canonical();
-    Signed { headers: vec![("content-type", FORM.to_owned())], body }
+    let body = signer(key, moment).rpc(operation, format, params).canonical();
+    AcsRequest { headers: vec![("content-type", FORM.to_owned())], body }
 }
 
 /// JSON with one member per line; anything else as it is.
@@ -272,7 +237,8 @@ mod tests {
     #[test]
     fn what_is_signed_here_is_verified_there() {
         let key = AccessKey { id: "K".into(), secret: "s".into(), security_token: None };
-        let moment = Moment { time: "2026-01-02T03:04:05Z".parse().unwrap(), nonce: "n".into() };
+        let time = "2026-01-02T03:04:05Z".parse().unwrap();
+        let moment = Moment::new(time);
         let params = || -> Params { [("KeyId", "alias/a"), ("Plaintext", "a+/= *~é")].into_iter().collect() };
         let directory = "[accounts.1.users.alice]\naccess_keys = [{ id = 'K', secret = 's' }]";
         let directory = Directory::parse(directory, &|_| Err(String::new())).unwrap();
@@ -295,7 +261,7 @@ mod tests {
             };
             let request = KmsRequest::parse(&raw).unwrap();
             assert_eq!((request.call.name(), request.format, &request.params), ("Encrypt", format, &params()));
-            let caller = identify(&authority, &raw, &request, moment.time).unwrap();
+            let caller = identify(&authority, &raw, &request, time).unwrap();
             assert_eq!(caller.principal.to_string(), "acs:ram::1:user/alice");
         }
     }

@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use secrecy::SecretString;
-use serde::Deserialize;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::{Settings, read_text};
 use crate::store::read_directory;
+use crate::upstream::{Profile, cli_profile_in};
 
 /// An access key.
 pub struct AccessKey {
@@ -56,23 +56,6 @@ pub fn id_in_environment() -> Option<String> {
     std::env::var("ALIBABA_CLOUD_ACCESS_KEY_ID").ok().filter(|id| !id.is_empty())
 }
 
-/// The part of `~/.aliyun/config.json` that is used.
-#[derive(Deserialize)]
-struct CliConfig {
-    profiles: Vec<CliProfile>,
-}
-
-#[derive(Deserialize)]
-struct CliProfile {
-    name: String,
-    #[serde(default)]
-    access_key_id: String,
-    #[serde(default)]
-    access_key_secret: String,
-    #[serde(default)]
-    sts_token: String,
-}
-
 /// The access key of a profile of Alibaba Cloud's command line.
 ///
 /// # Errors
@@ -81,35 +64,13 @@ pub fn of_profile(name: &str) -> Result<AccessKey> {
     let home = std::env::var("HOME").context("HOME is not set, so ~/.aliyun/config.json cannot be found")?;
     let path = PathBuf::from(home).join(".aliyun/config.json");
     let text = read_text(&path).map_err(|why| anyhow::anyhow!("{} {why}", path.display()))?;
-    profile_in(&text, name).with_context(|| format!("in {}", path.display()))
-}
-
-fn profile_in(text: &str, name: &str) -> Result<AccessKey> {
-    let config: CliConfig = serde_json::from_str(text).context("not a configuration of the aliyun command line")?;
-    let Some(profile) = config.profiles.iter().find(|profile| profile.name == name) else {
-        let known: Vec<&str> = config.profiles.iter().map(|profile| profile.name.as_str()).collect();
-        bail!("there is no profile `{name}`; there are: {}", known.join(", "));
-    };
-    if profile.access_key_id.is_empty() || profile.access_key_secret.is_empty() {
-        bail!("profile `{name}` holds no access key");
-    }
-    let secret = profile.access_key_secret.clone().into();
-    let security_token = Some(profile.sts_token.clone()).filter(|token| !token.is_empty());
-    Ok(AccessKey { id: profile.access_key_id.clone(), secret, security_token })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn profiles_give_their_access_key() {
-        let text = r#"{"current":"a","profiles":[{"name":"a","mode":"AK","access_key_id":"I","access_key_secret":"S"},
-            {"name":"b","mode":"StsToken","access_key_id":"I","access_key_secret":"S","sts_token":"T"},
-            {"name":"c","mode":"EcsRamRole"}]}"#;
-        assert_eq!(profile_in(text, "a").unwrap().id, "I");
-        assert_eq!(profile_in(text, "b").unwrap().security_token.as_deref(), Some("T"));
-        assert!(profile_in(text, "c").err().unwrap().to_string().contains("no access key"));
-        assert!(profile_in(text, "d").err().unwrap().to_string().contains("there are: a, b, c"));
+    match cli_profile_in(&text, Some(name)) {
+        Ok(Profile::Key(key)) => Ok(AccessKey {
+            id: key.access_key_id,
+            secret: key.secret,
+            security_token: key.security_token.map(|token| token.expose_secret().to_owned()),
+        }),
+        Ok(Profile::Elsewhere(_)) => bail!("profile `{name}` in {} holds no access key", path.display()),
+        Err(why) => bail!("{} {why}", path.display()),
     }
 }

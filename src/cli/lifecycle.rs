@@ -19,7 +19,7 @@ use super::serve::House;
 use crate::admin::{Admin, Vending};
 use crate::listen::{Connection, Door, GuestCounters, Guests};
 use crate::local_kms::LocalKms;
-use crate::proxy::{Api, Drain};
+use crate::proxy::{Api, Behind, Drain};
 use crate::settings::{Credentials, CredentialsDoor, Limits, Listen};
 use crate::store::Reloader;
 
@@ -129,7 +129,8 @@ async fn serve(house: &House, doors: Doors, reloader: &Reloader) -> Result<(), S
         turned_away: metrics.connections_refused.clone(),
         failed: metrics.connections_failed.clone(),
     };
-    let api = Arc::new(Api::new(store.clone(), house.kms.clone(), telemetry.clone(), &house.settings, drain.clone()));
+    let api =
+        Arc::new(Api::new(store.clone(), house.behind.clone(), telemetry.clone(), &house.settings, drain.clone()));
     for door in doors.api {
         let guests = Guests::new(house.settings.limits.connections, Some(counters.clone()));
         let (api, told) = (api.clone(), ending.clone());
@@ -142,10 +143,14 @@ async fn serve(house: &House, doors: Doors, reloader: &Reloader) -> Result<(), S
         start_app(door, vending.clone(), &ending, move |connection| vending.admits(connection.peer.origin().uid));
     }
     let (address, tls) = (doors.admin_address, house.tls.clone());
-    let admin = Admin::new(store, telemetry.clone(), drain.clone(), address, tls, reloader.clone());
+    let admin =
+        Admin::new(store, telemetry.clone(), drain.clone(), address, tls, reloader.clone(), house.behind.clone());
     start_app(doors.admin, Arc::new(admin), &ending, |_| true);
 
-    tokio::spawn(keep_time(house.kms.clone()));
+    match &house.behind {
+        Behind::Embedded(kms) => drop(tokio::spawn(keep_time(kms.clone()))),
+        Behind::Elsewhere(upstream) => drop(tokio::spawn(upstream.clone().keep())),
+    }
 
     let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
     signals.end(reloader).await;

@@ -10,10 +10,13 @@ use super::lifecycle::{self, Doors};
 use super::{Exit, SettingsFile, now};
 use crate::listen::Tls;
 use crate::local_kms::{LocalKms, OpenError, check_seed};
+use crate::proxy::Behind;
+use crate::served;
 use crate::settings::{AuditTarget, Policies, Settings};
 use crate::source::{Problem, shown};
 use crate::store::{Store, Watcher};
 use crate::telemetry::{Audit, Metrics, Telemetry, init_logs};
+use crate::upstream::Upstream;
 
 /// Arguments of `keyward serve`.
 #[derive(clap::Args)]
@@ -35,8 +38,8 @@ pub struct House {
     pub settings: Settings,
     /// Policies and identities.
     pub store: Arc<Store>,
-    /// The embedded KMS.
-    pub kms: Arc<LocalKms>,
+    /// The KMS that executes what is permitted.
+    pub behind: Behind,
     /// The TLS of the API, if it has any.
     pub tls: Option<Arc<Tls>>,
     /// Where records go.
@@ -116,14 +119,6 @@ fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
             return Err(NotStarted::Problems(problems));
         }
     };
-    let kms = match arguments.ephemeral {
-        true => LocalKms::ephemeral(&settings.kms, store.clone(), arguments.repeatable, now()),
-        false => LocalKms::open(&settings.kms, store.clone(), now()),
-    };
-    let kms = kms.map_err(|error| match error {
-        OpenError::Seed(problems) => NotStarted::Problems(problems),
-        other => NotStarted::Failed(other.to_string()),
-    })?;
     let metrics = Metrics::new().map_err(|error| failed("metrics cannot be set up", &error))?;
     let audit = Audit::start(&settings.log.audit, metrics.audit_dropped.clone()).map_err(|error| {
         let target = match &settings.log.audit {
@@ -133,8 +128,35 @@ fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
         failed(&format!("the audit trail (log.audit) cannot be written to {target}"), &error)
     })?;
     let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
+    let behind = behind(&settings, arguments, &store, &telemetry)?;
     telemetry.metrics.trust_upstream.set(i64::from(settings.signatures.rules.trust_upstream));
-    Ok(House { settings, store, kms: Arc::new(kms), tls, telemetry, ephemeral: arguments.ephemeral })
+    Ok(House { settings, store, behind, tls, telemetry, ephemeral: arguments.ephemeral })
+}
+
+/// The KMS that the settings name, or the embedded one.
+fn behind(
+    settings: &Settings,
+    arguments: &Serve,
+    store: &Arc<Store>,
+    telemetry: &Telemetry,
+) -> Result<Behind, NotStarted> {
+    let told = |error: OpenError| match error {
+        OpenError::Seed(problems) => NotStarted::Problems(problems),
+        other => NotStarted::Failed(other.to_string()),
+    };
+    let Some(upstream) = &settings.upstream else {
+        let kms = match arguments.ephemeral {
+            true => LocalKms::ephemeral(&settings.kms, store.clone(), arguments.repeatable, now()),
+            false => LocalKms::open(&settings.kms, store.clone(), now()),
+        };
+        return kms.map(|kms| Behind::Embedded(Arc::new(kms))).map_err(told);
+    };
+    let sessions = if arguments.ephemeral { served::ephemeral() } else { served::open(&settings.kms.data) };
+    let sessions = sessions.map_err(|error| NotStarted::Failed(error.to_string()))?;
+    store.publish_sessions(Arc::new(sessions));
+    let metrics = telemetry.metrics.elsewhere.clone();
+    let upstream = Upstream::open(settings, upstream, store.clone(), metrics, now);
+    upstream.map(|upstream| Behind::Elsewhere(Arc::new(upstream))).map_err(NotStarted::Problems)
 }
 
 fn failed(what: &str, error: &dyn Display) -> NotStarted {

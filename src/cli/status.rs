@@ -110,8 +110,9 @@ fn ask(admin: &AdminPort, is_post: bool, path: &str) -> Result<Value> {
             }
         },
     };
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+    // A proxy in the environment is for the way out.
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
+    let agent: ureq::Agent = agent.build().into();
     let url = format!("http://{address}{path}");
     let sent = if is_post { agent.post(&url).send_empty() } else { agent.get(&url).call() };
     let mut response = sent.with_context(|| format!("nobody answers at {address}; is Keyward running?"))?;

@@ -3,6 +3,8 @@
 //! JSON has the names capitalised and a content type that the Java client accepts; XML's root is `OPERATIONResponse`
 //! or `Error`. Source: KMS "Responses", and what the official clients make of each form.
 
+use std::borrow::Cow;
+
 use quick_xml::escape::escape;
 use serde_json::{Map, Value};
 
@@ -43,7 +45,9 @@ pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// The value of `Content-Type`.
-    pub content_type: &'static str,
+    pub content_type: Cow<'static, str>,
+    /// Other headers that clients read.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -54,6 +58,12 @@ impl Answer {
         let mut object = members;
         object.insert("RequestId".to_owned(), request_id.into());
         Self::new(200, format, &format!("{operation}Response"), object)
+    }
+
+    /// An answer of a KMS elsewhere, written in another format: a success of `operation`, or an error.
+    pub fn of_members(status: u16, format: Format, operation: &str, members: Map<String, Value>) -> Self {
+        let root = if status < 300 { format!("{operation}Response") } else { "Error".to_owned() };
+        Self::new(status, format, &root, members)
     }
 
     /// A refusal or failure. `host` is what the client addressed.
@@ -82,7 +92,7 @@ impl Answer {
                 xml.into_bytes()
             }
         };
-        Self { status, content_type: format.content_type(), body }
+        Self { status, content_type: format.content_type().into(), headers: Vec::new(), body }
     }
 }
 
@@ -135,7 +145,7 @@ mod tests {
         let answer = Answer::success(Format::Xml, "ListKeys", "R1", keys);
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListKeysResponse><Keys><Key><KeyId>a&lt;b</KeyId></Key>\
             <Key><KeyId>c</KeyId></Key></Keys><TotalCount>2</TotalCount><RequestId>R1</RequestId></ListKeysResponse>";
-        assert_eq!((answer.content_type, text(&answer)), ("text/xml;charset=utf-8", expected));
+        assert_eq!((&*answer.content_type, text(&answer)), ("text/xml;charset=utf-8", expected));
     }
 
     #[test]

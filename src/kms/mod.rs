@@ -6,6 +6,7 @@
 //! judges nothing, verifies no signature and does no I/O.
 
 mod answer;
+mod answered;
 mod ciphertext;
 mod error;
 mod names;
@@ -17,13 +18,14 @@ mod scheme;
 mod structured;
 
 pub use answer::{Answer, Format};
+pub use answered::{AnsweredKey, answered_key, is_plain_error};
 pub use ciphertext::CiphertextBlob;
 pub use error::{ErrorCode, KmsError};
 pub use names::{
     Address, AliasName, KeyId, KeyRef, Resource, SecretName, SecretRef, is_account_id, is_ram_name, is_region_id,
     parse_role_arn, role_arn,
 };
-pub use operations::{Api, Authorization, Effect, Need, OPERATIONS, On, Operation, STS_OPERATIONS, Scope};
+pub use operations::{Api, Authorization, Class, Effect, Need, OPERATIONS, On, Operation, STS_OPERATIONS, Scope};
 pub use origin::{ClientCertificate, Origin, is_foreign};
 pub use params::{Params, percent_encode, truth};
 pub use request::{Call, KmsRequest, RawRequest};

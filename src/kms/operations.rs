@@ -4,6 +4,10 @@
 //! embedded KMS, one function. Source: KMS "Resource types and actions" and the operations' own pages; actions that
 //! those pages do not list follow the general rule `kms:` + operation name.
 
+mod nature;
+
+pub use nature::Class;
+
 /// Whose operation it is. One endpoint serves both, told apart by their versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
@@ -289,36 +293,6 @@ impl Api {
             Self::Kms => OPERATIONS,
             Self::Sts => STS_OPERATIONS,
         }
-    }
-}
-
-impl Operation {
-    /// The operation of that name; case matters.
-    pub fn find(api: Api, name: &str) -> Option<&'static Self> {
-        api.operations().iter().find(|operation| operation.name == name)
-    }
-
-    /// Whether a request can ask what would happen instead of having it done (the operations' pages: "DryRun"). None of
-    /// these changes anything.
-    pub fn has_dry_run(&self) -> bool {
-        const HAVE: &[&str] = &[
-            "Encrypt",
-            "Decrypt",
-            "ReEncrypt",
-            "GenerateDataKey",
-            "GenerateDataKeyWithoutPlaintext",
-            "GenerateAndExportDataKey",
-            "ExportDataKey",
-            "AsymmetricEncrypt",
-            "AsymmetricDecrypt",
-            "AsymmetricSign",
-            "AsymmetricVerify",
-            "GetPublicKey",
-            "GenerateMac",
-            "VerifyMac",
-            "GetSecretValue",
-        ];
-        HAVE.contains(&self.name)
     }
 }
 

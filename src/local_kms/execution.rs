@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::authz::{Owned, Permit, PolicyTable, Target};
 use crate::kms::{AliasName, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, Params, SecretName};
 use crate::policy::Principal;
+use crate::served::Asked;
 use crate::store::PolicyChange;
 
 use super::LocalKms;
@@ -25,7 +26,7 @@ pub struct Execution<'a> {
     /// When it happens, for what is kept.
     pub now: Moment,
     /// When it really happens, for what callers keep and show elsewhere.
-    pub real_now: Moment,
+    pub real_now: Timestamp,
     /// The policies that it changed so far.
     changes: RefCell<Vec<PolicyChange>>,
 }
@@ -33,7 +34,7 @@ pub struct Execution<'a> {
 impl<'a> Execution<'a> {
     /// An execution of what `permit` permits.
     pub fn new(kms: &'a LocalKms, permit: &'a Permit, now: Moment, real_now: Timestamp) -> Self {
-        Self { kms, permit, now, real_now: Moment(real_now), changes: RefCell::default() }
+        Self { kms, permit, now, real_now, changes: RefCell::default() }
     }
 
     /// Makes a change to what the KMS holds; see [`LocalKms::write`].
@@ -54,6 +55,11 @@ impl<'a> Execution<'a> {
     /// The policies that were changed.
     pub fn into_changes(self) -> Vec<PolicyChange> {
         self.changes.into_inner()
+    }
+
+    /// The same, to be answered without regard to what the KMS holds.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked { permit: self.permit, store: &self.kms.store, now: self.real_now }
     }
 
     /// The policies that judged it.
@@ -89,11 +95,6 @@ impl<'a> Execution<'a> {
     /// Everything that was judged, in the order of the operation's needs.
     pub fn targets(&self) -> &'a [Target] {
         self.permit.targets()
-    }
-
-    /// What was judged for the operation's need at `position`.
-    pub fn target(&self, position: usize) -> Option<&'a Target> {
-        self.permit.targets().get(position)
     }
 
     /// The key that was judged for the operation's need at `position`. Whether it exists is for the state to say.

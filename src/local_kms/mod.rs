@@ -11,14 +11,12 @@ mod execution;
 mod functions;
 mod ids;
 mod key;
-mod key_file;
 mod mac;
 mod moment;
 mod parameters;
 mod secret;
 mod secret_value;
 mod seed;
-mod session_key;
 mod state;
 mod storage;
 mod transfer;
@@ -33,13 +31,13 @@ pub use cipher::CipherError;
 pub use document::Counts;
 pub use functions::Members;
 pub use seed::check as check_seed;
-pub use session_key::{begin as begin_session, existing as existing_session_key};
 pub use storage::{CommitError, OpenError};
 pub use transfer::{TransferError, export, import};
 
 use crate::authz::{Permit, ResourceIndex, Target};
 use crate::kms::{Call, Effect, ErrorCode, KmsError};
 use crate::policy::Kind;
+use crate::served;
 use crate::settings::Kms;
 use crate::store::{PolicyChange, Store};
 use execution::{Execution, internal_failure};
@@ -74,7 +72,7 @@ impl LocalKms {
     pub fn open(settings: &Kms, store: Arc<Store>, now: Timestamp) -> Result<Self, OpenError> {
         let (storage, contents) = Storage::open(&settings.data, Moment(now))?;
         let begun = Self::begin(storage, contents.into_state(), settings, store, (Ids::Random, None), Moment(now))?;
-        begun.store.publish_sessions(Arc::new(session_key::open(&settings.data)?));
+        begun.store.publish_sessions(Arc::new(served::open(&settings.data)?));
         Ok(begun)
     }
 
@@ -93,7 +91,7 @@ impl LocalKms {
         let ids = always.map_or(Ids::Random, |_| Ids::counted());
         let state = Contents::new(&ids, now)?.into_state();
         let begun = Self::begin(Storage::Memory, state, settings, store, (ids, always.map(Moment)), now)?;
-        begun.store.publish_sessions(Arc::new(session_key::ephemeral()?));
+        begun.store.publish_sessions(Arc::new(served::ephemeral()?));
         Ok(begun)
     }
 

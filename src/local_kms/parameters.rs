@@ -8,9 +8,9 @@ use std::ops::RangeInclusive;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use crate::authz::parse_policy;
 use crate::kms::{self, ErrorCode, KmsError, Params, truth};
 use crate::policy::{Kind, Policy};
+use crate::served::policies::policy_in;
 use crate::source::Problem;
 use crate::source::json::Node;
 
@@ -108,19 +108,10 @@ pub fn instance(params: &Params) -> Result<Option<String>, KmsError> {
 /// # Errors
 /// `InvalidParameter` with the first mistake and its place, or `Forbidden.KeyPolicyUnSupported`.
 pub fn policy(params: &Params, kind: Kind, in_instance: bool) -> Result<Option<Policy>, KmsError> {
-    let Some(text) = params.given("Policy") else { return Ok(None) };
-    if !in_instance {
+    if params.given("Policy").is_some() && !in_instance {
         return Err(ErrorCode::KeyPolicyUnSupported.into());
     }
-    parse_policy(kind, "Policy", text).map(Some).map_err(|problems| invalid_policy(&problems))
-}
-
-/// What is told about a policy document with mistakes: the first one.
-pub fn invalid_policy(problems: &[Problem]) -> KmsError {
-    match problems.first() {
-        Some(problem) => KmsError::invalid_parameter_because("Policy", problem.to_string().trim()),
-        None => KmsError::invalid_parameter("Policy"),
-    }
+    policy_in(params, kind)
 }
 
 /// Which part of a list is asked for: `PageNumber` and `PageSize`.

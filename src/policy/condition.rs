@@ -99,7 +99,8 @@ impl Operator {
 pub enum Truth {
     /// It does not.
     No,
-    /// A value cannot be compared, such as a tag `high` with a number: an Allow then grants nothing, and a Deny refuses.
+    /// A value cannot be compared, such as a tag `high` with a number, or is not known: an Allow then grants nothing, and
+    /// a Deny refuses.
     Undecidable,
     /// It does.
     Yes,
@@ -162,6 +163,9 @@ impl Clause {
 
     /// Whether the clause holds.
     pub fn holds(&self, context: &Context<'_>) -> Truth {
+        if context.is_unknown(&self.key) {
+            return Truth::Undecidable;
+        }
         let matched = match context.value(&self.key) {
             None => Some(false),
             Some(value) => self.any_matches(&value),

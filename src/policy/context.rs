@@ -2,8 +2,9 @@
 //!
 //! Sources: KMS "Condition keys" for `acs:SourceIp`, `acs:SourceVpc`, `acs:VpcSourceIp` and the `kms:` keys, RAM
 //! "Policy elements" for the others. A key that a request has no value for is absent; what that means is a matter of the
-//! operator.
+//! operator. What nobody knows is not absent: it decides nothing.
 
+use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
@@ -224,6 +225,8 @@ pub struct Context<'a> {
     pub request_tags: &'a Pairs,
     /// The tags of the key or secret.
     pub resource_tags: &'a Pairs,
+    /// Where nobody knows the tags of the key or secret: set when a condition looks at them.
+    pub tags_unknown: Option<&'a Cell<bool>>,
 }
 
 /// The value of a condition key in one request.
@@ -240,6 +243,17 @@ pub enum Value<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Whether nobody knows the value of a key, or that there is none.
+    pub fn is_unknown(&self, key: &ConditionKey) -> bool {
+        match (self.tags_unknown, key) {
+            (Some(looked_at), ConditionKey::KeyTag(_) | ConditionKey::ResourceTag(_)) => {
+                looked_at.set(true);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The value of a key, if the request has one.
     pub fn value(&self, key: &ConditionKey) -> Option<Value<'a>> {
         let address = |address: Option<IpAddr>| address.map(|address| Value::Address(address.to_canonical()));

@@ -70,6 +70,7 @@ impl GivenContext {
             key_tags: &self.key_tags,
             request_tags: &self.request_tags,
             resource_tags: &self.resource_tags,
+            tags_unknown: None,
         }
     }
 }

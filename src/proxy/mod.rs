@@ -4,10 +4,13 @@
 //! about KMS or policies: what a request means and whether it may be executed is for `kms` and `authz` to say. Nothing
 //! is executed without a [`Permit`](crate::authz::Permit), and every request leaves one record.
 
+mod forward;
 mod framing;
 mod receive;
+mod reply;
 mod service;
+mod throttle;
 mod turns;
 
 pub use framing::check as check_framing;
-pub use service::{Api, Drain};
+pub use service::{Api, Behind, Drain};

@@ -13,16 +13,21 @@ use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
 use uuid::Uuid;
 
+use super::forward;
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
+use super::reply::{Executed, Told};
+use super::throttle::Throttle;
 use super::turns::Turns;
 use crate::authn::ReplayMemory;
-use crate::authz::{Judgement, Permit, Trail, Version, authorize};
+use crate::authz::{Judgement, Permit, Snapshot, Trail, Version, authorize};
 use crate::kms::{Answer, ErrorCode, Format, Origin, RawRequest};
 use crate::listen::{Allowance, Connection, Peer};
-use crate::local_kms::{Executed, LocalKms, Work};
+use crate::local_kms::{LocalKms, Work};
+use crate::served::{self, Asked};
 use crate::settings::{Limits, Settings};
 use crate::store::{PolicyChange, Store};
 use crate::telemetry::{Record, Telemetry};
+use crate::upstream::Upstream;
 
 /// How long a connection may be idle. Clients keep connections for reuse and take it badly when one is closed under them.
 const KEEPALIVE: Duration = Duration::from_secs(300);
@@ -30,14 +35,24 @@ const KEEPALIVE: Duration = Duration::from_secs(300);
 /// The API as applications see it.
 pub struct Api {
     store: Arc<Store>,
-    kms: Arc<LocalKms>,
+    behind: Behind,
     telemetry: Telemetry,
     limits: Limits,
+    throttle: Throttle,
     drain: Arc<Drain>,
     replays: Option<Mutex<ReplayMemory>>,
     turns: Turns,
     /// Whether answers say which set of policies judged them.
     version_header: bool,
+}
+
+/// The KMS that executes what is permitted.
+#[derive(Clone)]
+pub enum Behind {
+    /// The embedded one.
+    Embedded(Arc<LocalKms>),
+    /// Another one.
+    Elsewhere(Arc<Upstream>),
 }
 
 /// Whether the service is ending, and how many requests it still has to answer.
@@ -89,17 +104,18 @@ impl Drop for Running<'_> {
 struct Outcome {
     trail: Trail,
     answer: Answer,
-    code: Option<&'static str>,
+    code: Option<String>,
     decision: Duration,
     upstream: Option<Duration>,
     changes: Vec<PolicyChange>,
+    told: Told,
 }
 
 impl Api {
     /// A service over this store and KMS.
     pub fn new(
         store: Arc<Store>,
-        kms: Arc<LocalKms>,
+        behind: Behind,
         telemetry: Telemetry,
         settings: &Settings,
         drain: Arc<Drain>,
@@ -108,7 +124,9 @@ impl Api {
         let replays = (nonces > 0).then(|| Mutex::new(ReplayMemory::new(nonces, now())));
         let limits = settings.limits.clone();
         let version_header = settings.policies.version_header;
-        Self { store, kms, telemetry, limits, drain, replays, turns: Turns::leaving_a_core(), version_header }
+        let throttle = Throttle::new(&settings.throttle);
+        let turns = Turns::leaving_a_core();
+        Self { store, behind, telemetry, limits, throttle, drain, replays, turns, version_header }
     }
 
     /// Answers one request after the other, until the client or the service ends.
@@ -185,25 +203,34 @@ impl Api {
     /// The path of a request that was received whole.
     async fn answer(&self, raw: &RawRequest<'_>, host: &str) -> (String, Outcome) {
         let request_id = new_request_id();
-        let (snapshot, now, begin) = (self.store.current(), now(), Instant::now());
-        let Judgement { trail, verdict, .. } = self.once(authorize(&snapshot, raw, now), now);
+        let (now, begin) = (now(), Instant::now());
+        let (snapshot, judgement) = match &self.behind {
+            Behind::Embedded(_) => {
+                let snapshot = self.store.current();
+                let judgement = authorize(&snapshot, raw, now);
+                (snapshot, judgement)
+            }
+            Behind::Elsewhere(upstream) => forward::judge(upstream, &self.store, raw, now).await,
+        };
+        let Judgement { mut trail, verdict, .. } = self.once(judgement, now);
         let decision = begin.elapsed();
-        let mut changes = Vec::new();
-        let (result, upstream) = match verdict {
+        let begin = Instant::now();
+        let (operation, format, executed) = match verdict {
             Ok(permit) => {
-                let begin = Instant::now();
                 let operation = permit.request().call.name().to_owned();
                 let format = permit.request().format;
-                let executed = self.execute(permit, now).await;
-                let result = executed.result;
-                changes = executed.changes;
-                (result.map(|members| Answer::success(format, &operation, &request_id, members)), Some(begin.elapsed()))
+                (operation, format, self.execute(&snapshot, permit, raw, &mut trail, now).await)
             }
-            Err(rejection) => (Err(rejection.error()), None),
+            Err(rejection) => (String::new(), Format::requested(raw), Executed::failed(rejection.error())),
         };
-        let code = result.as_ref().err().map(|error| error.code.as_str());
-        let answer = result.unwrap_or_else(|error| Answer::error(Format::requested(raw), host, &request_id, &error));
-        (request_id, Outcome { trail, answer, code, decision, upstream, changes })
+        let upstream = (!operation.is_empty()).then(|| begin.elapsed());
+        let Executed { result, changes, told } = executed;
+        let code = result.as_ref().err().map(|error| error.code.as_str().to_owned()).or_else(|| told.code.clone());
+        let answer = match result {
+            Ok(reply) => reply.into_answer(format, &operation, &request_id),
+            Err(error) => Answer::error(Format::requested(raw), host, &request_id, &error),
+        };
+        (request_id, Outcome { trail, answer, code, decision, upstream, changes, told })
     }
 
     /// Lets a request through once, if requests are remembered.
@@ -220,21 +247,52 @@ impl Api {
         }
     }
 
-    /// Has a permitted request executed; what blocks, on a thread that may. Whatever is computed for long leaves a core
-    /// to the others.
-    async fn execute(&self, permit: Permit, now: Timestamp) -> Executed {
-        let failed = |error| Executed { result: Err(error), changes: Vec::new() };
-        let _turn = match self.kms.work(&permit, now) {
-            Work::Quick => return self.kms.execute(&permit, now),
+    /// Has a permitted request executed, unless its caller asked for too much.
+    async fn execute(
+        &self,
+        snapshot: &Snapshot,
+        permit: Permit,
+        raw: &RawRequest<'_>,
+        trail: &mut Trail,
+        now: Timestamp,
+    ) -> Executed {
+        if let Err(class) = self.throttle.take(&permit) {
+            self.telemetry.metrics.throttled.with_label_values(&[class.name()]).inc();
+            return Executed::failed(ErrorCode::Throttling.into());
+        }
+        match &self.behind {
+            Behind::Embedded(kms) => self.execute_embedded(kms, permit, now).await,
+            Behind::Elsewhere(_) if permit.route().is_served => self.serve_here(permit, now).await,
+            Behind::Elsewhere(upstream) => {
+                forward::execute(upstream, &self.store, snapshot, &permit, raw, trail, now).await
+            }
+        }
+    }
+
+    /// What blocks, on a thread that may. Whatever is computed for long leaves a core to the others.
+    async fn execute_embedded(&self, kms: &Arc<LocalKms>, permit: Permit, now: Timestamp) -> Executed {
+        let here = |executed: crate::local_kms::Executed| Executed::here(executed.result, executed.changes);
+        let _turn = match kms.work(&permit, now) {
+            Work::Quick => return here(kms.execute(&permit, now)),
             Work::Waits => None,
             Work::Computes => match self.turns.take().await {
                 Ok(turn) => Some(turn),
-                Err(error) => return failed(error),
+                Err(error) => return Executed::failed(error),
             },
         };
-        let kms = self.kms.clone();
+        let kms = kms.clone();
         let executed = tokio::task::spawn_blocking(move || kms.execute(&permit, now)).await;
-        executed.unwrap_or_else(|_| failed(ErrorCode::InternalFailure.into()))
+        executed.map_or_else(|_| Executed::failed(ErrorCode::InternalFailure.into()), here)
+    }
+
+    /// What is answered here, whichever KMS is behind.
+    async fn serve_here(&self, permit: Permit, now: Timestamp) -> Executed {
+        let store = self.store.clone();
+        let served = tokio::task::spawn_blocking(move || {
+            let (result, changes) = served::execute(&Asked { permit: &permit, store: &store, now });
+            Executed::here(result, changes)
+        });
+        served.await.unwrap_or_else(|_| Executed::failed(ErrorCode::InternalFailure.into()))
     }
 
     fn unreceived(&self, format: Format, host: &str, unreceived: &Unreceived) -> (String, Outcome) {
@@ -243,10 +301,11 @@ impl Api {
         let outcome = Outcome {
             trail: Trail::unreadable(self.store.current().version.clone(), unreceived.reason),
             answer,
-            code: Some(unreceived.error.code.as_str()),
+            code: Some(unreceived.error.code.as_str().to_owned()),
             decision: Duration::ZERO,
             upstream: None,
             changes: Vec::new(),
+            told: Told::default(),
         };
         (request_id, outcome)
     }
@@ -262,19 +321,26 @@ impl Api {
         if !reusable {
             session.set_keepalive(None);
         }
+        let (answer, trail) = (outcome.answer, outcome.trail);
+        let status = answer.status;
+        let version = self.version_header.then_some(&trail.version);
+        let sent = send(&mut session, &request_id, version, answer).await;
         self.telemetry.record(&Record {
             time: now(),
             request_id: &request_id,
             origin,
-            trail: &outcome.trail,
-            status: outcome.answer.status,
-            code: outcome.code,
+            trail: &trail,
+            status,
+            code: outcome.code.as_deref(),
             decision: outcome.decision,
             upstream: outcome.upstream,
+            executed: outcome.told.executed,
+            upstream_error: outcome.told.error,
+            upstream_request_id: outcome.told.request_id.as_deref(),
+            is_delivered: sent.is_ok(),
             changes: &outcome.changes,
         });
-        let version = self.version_header.then_some(&outcome.trail.version);
-        send(&mut session, &request_id, version, outcome.answer).await.ok()?;
+        sent.ok()?;
         let finished = session.finish().await.ok()??;
         Some(finished.into_parts().0).filter(|_| reusable)
     }
@@ -290,9 +356,12 @@ async fn send(
     if let Some(version) = version {
         head.insert_header("x-keyward-policies", format!("{} {}", version.generation, version.hash))?;
     }
-    head.insert_header("Content-Type", answer.content_type)?;
+    head.insert_header("Content-Type", answer.content_type.as_ref())?;
     head.insert_header("Content-Length", answer.body.len())?;
     head.insert_header("x-acs-request-id", request_id)?;
+    for (name, value) in answer.headers {
+        head.insert_header(name, value)?;
+    }
     head.insert_header("Cache-Control", "no-store")?;
     session.write_response_header(Box::new(head)).await?;
     session.write_response_body(answer.body.into(), true).await

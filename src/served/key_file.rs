@@ -5,7 +5,6 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
-use super::cipher::{CipherError, random_bytes};
 use crate::store;
 
 /// The key in a file.
@@ -14,10 +13,11 @@ pub type Secret = Zeroizing<[u8; 32]>;
 /// A new key, which is in no file.
 ///
 /// # Errors
-/// There is no randomness.
-pub fn generate() -> Result<Secret, CipherError> {
-    let bytes = random_bytes(32)?;
-    bytes.first_chunk().copied().map(Zeroizing::new).ok_or(CipherError::Refused)
+/// A sentence: there is no randomness.
+pub fn generate() -> Result<Secret, String> {
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *key).map_err(|_| "the operating system gives no random bytes".to_owned())?;
+    Ok(key)
 }
 
 /// The key in the file at `path`, which is made where it is missing.
@@ -25,7 +25,7 @@ pub fn generate() -> Result<Secret, CipherError> {
 /// # Errors
 /// A fragment: the file cannot be used, or there is no randomness.
 pub fn read_or_make(path: &Path) -> Result<Secret, String> {
-    let make = || generate().map(|bytes| HEXLOWER.encode(&*bytes)).map_err(|error| error.to_string());
+    let make = || generate().map(|bytes| HEXLOWER.encode(&*bytes));
     parse(&store::read_or_make(path, make)?)
 }
 

@@ -2,14 +2,12 @@
 //!
 //! A session is stored nowhere: its token says everything. Sources: STS "AssumeRole", "GetCallerIdentity".
 
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::execution::{Execution, internal_failure};
-use super::super::moment::Moment;
-use super::super::session_key;
-use super::{Members, members, present};
+use super::{Asked, Members, internal_failure, session_key};
 use crate::authn::{SESSION_SECONDS_DEFAULT, SESSION_SECONDS_MIN, Session, is_session_name};
 use crate::authz::{Target, parse_policy};
 use crate::kms::{ErrorCode, KmsError, Params, role_arn};
@@ -19,11 +17,11 @@ use crate::policy::{Identity, Kind, Principal};
 const POLICY_CHARS_MAX: usize = 2048;
 
 /// `AssumeRole`. Whether the caller may, and whether the role trusts it, was judged.
-pub fn assume_role(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    let Some(Target::Role(target)) = execution.target(0) else {
+pub fn assume_role(asked: &Asked<'_>) -> Result<Members, KmsError> {
+    let Some(Target::Role(target)) = asked.permit.targets().first() else {
         return Err(internal_failure("the permit has no role where the operation needs one"));
     };
-    let params = execution.params();
+    let params = &asked.permit.request().params;
     let name = params.require("RoleSessionName")?;
     if !is_session_name(name) {
         let why = "it has 2 to 64 characters from A-Z a-z 0-9 . @ _ -";
@@ -31,15 +29,15 @@ pub fn assume_role(execution: &Execution<'_>) -> Result<Members, KmsError> {
     }
     check_external_id(params)?;
     let policy = session_policy(params)?;
-    let snapshot = execution.kms.store.current();
+    let snapshot = asked.store.current();
     let (_, role) = snapshot.directory.role(&target.account, &target.name).ok_or(ErrorCode::RoleNotExist)?;
     let seconds = seconds(params, role.max_session_seconds)?;
     let session = Session {
         account: target.account.clone(),
         role: target.name.clone(),
         name: name.to_owned(),
-        expires: execution.real_now.later(seconds),
-        begun_by: execution.caller().role_arn(),
+        expires: later(asked.now, seconds),
+        begun_by: asked.permit.caller().role_arn(),
         policy,
     };
     let credentials = session_key::begin(&snapshot, &session)?;
@@ -50,7 +48,7 @@ pub fn assume_role(execution: &Execution<'_>) -> Result<Members, KmsError> {
     ]);
     let credentials = members([
         ("SecurityToken", credentials.security_token.into()),
-        ("Expiration", Moment(session.expires).to_string().into()),
+        ("Expiration", format!("{:.0}", session.expires).into()),
         ("AccessKeySecret", credentials.secret.expose_secret().into()),
         ("AccessKeyId", credentials.access_key_id.into()),
     ]);
@@ -58,8 +56,8 @@ pub fn assume_role(execution: &Execution<'_>) -> Result<Members, KmsError> {
 }
 
 /// `GetCallerIdentity`: everybody may ask who it is.
-pub fn get_caller_identity(execution: &Execution<'_>) -> Result<Members, KmsError> {
-    let caller: &Principal = execution.caller();
+pub fn get_caller_identity(asked: &Asked<'_>) -> Result<Members, KmsError> {
+    let caller: &Principal = asked.permit.caller();
     let account = &caller.account;
     let (kind, principal_id, user_id, role_id) = match &caller.identity {
         Identity::Root => ("Account", account.to_string(), Some(account.to_string()), None),
@@ -72,14 +70,24 @@ pub fn get_caller_identity(execution: &Execution<'_>) -> Result<Members, KmsErro
             ("AssumedRoleUser", format!("{id}:{session}"), None, Some(id))
         }
     };
-    Ok(present([
+    let present = [
         ("IdentityType", Some(kind.into())),
         ("AccountId", Some(Value::from(account.to_string()))),
         ("PrincipalId", Some(principal_id.into())),
         ("UserId", user_id.map(Value::from)),
         ("RoleId", role_id.map(Value::from)),
         ("Arn", Some(caller.to_string().into())),
-    ]))
+    ];
+    Ok(present.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
+}
+
+fn members<const N: usize>(members: [(&str, Value); N]) -> Members {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// So many seconds later, in whole seconds.
+fn later(now: Timestamp, seconds: u32) -> Timestamp {
+    Timestamp::from_second(now.as_second().saturating_add(i64::from(seconds))).unwrap_or(Timestamp::MAX)
 }
 
 /// The id of a user or role: 18 digits, always the same for the same name. Roles' begin with 3, users' with 2.

@@ -19,6 +19,10 @@ pub struct Listen {
     pub socket: Option<Socket>,
     /// For metrics and health.
     pub admin: SocketAddr,
+    /// For probes alone: whether it lives, and takes requests.
+    pub health: Option<SocketAddr>,
+    /// A Unix socket at which a successor takes over.
+    pub handover: Option<PathBuf>,
 }
 
 /// A Unix socket.
@@ -78,8 +82,10 @@ pub(super) fn listen(section: &Section<'_>, tls: Option<Tls>, folder: &Path) -> 
     let tls_address = address(section, "tls", None);
     let admin = address(section, "admin", Some("127.0.0.1:7481"));
     let socket = socket(section, "socket", folder);
+    let health = address(section, "health", None);
+    let handover = section.string("handover").map(|path| folder.join(path));
     if !section.boolean("beyond_loopback").unwrap_or(false) {
-        for (name, address) in [("api", api), ("tls", tls_address), ("admin", admin)] {
+        for (name, address) in [("api", api), ("tls", tls_address), ("admin", admin), ("health", health)] {
             if address.is_some_and(|address| !address.ip().is_loopback()) {
                 section.report_at(name, "is reachable from other machines; if you mean it, set beyond_loopback = true");
             }
@@ -89,6 +95,9 @@ pub(super) fn listen(section: &Section<'_>, tls: Option<Tls>, folder: &Path) -> 
         |one: Option<SocketAddr>, other: Option<SocketAddr>| one.is_some_and(|it| it.port() != 0) && one == other;
     if same(admin, api) || same(admin, tls_address) {
         section.report_at("admin", "must be another address than those of the API");
+    }
+    if same(health, api) || same(health, tls_address) || same(health, admin) {
+        section.report_at("health", "must be an address of its own");
     }
     if same(api, tls_address) {
         section.report_at("tls", "must be another address than listen.api");
@@ -103,7 +112,7 @@ pub(super) fn listen(section: &Section<'_>, tls: Option<Tls>, folder: &Path) -> 
         section.report_at("tls", "needs a certificate and its key; name both in [tls]");
     }
     section.finish();
-    Some(Listen { api, tls: tls_address.zip(tls), socket, admin: admin? })
+    Some(Listen { api, tls: tls_address.zip(tls), socket, admin: admin?, health, handover })
 }
 
 fn address(section: &Section<'_>, name: &'static str, default: Option<&'static str>) -> Option<SocketAddr> {

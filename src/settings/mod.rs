@@ -3,9 +3,12 @@
 //! Every mistake is reported, each with its place and what would be right. Defaults stand in this room and are shown in
 //! `config/keyward.toml`. Paths are relative to the folder of the settings file.
 
+mod credentials;
 mod listen;
 mod policies;
 mod text;
+mod throttle;
+mod upstream;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -13,9 +16,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use credentials::{CredentialSource, SecretPlace};
 pub use listen::{Credentials, CredentialsDoor, Listen, Socket, Tls};
 pub use policies::{OnInvalid, Policies};
 pub use text::{open_text, read_bounded, read_text, unreadable};
+pub use throttle::Throttle;
+pub use upstream::{Endpoint, Mode, Patience, PolicyOperations, SignAs, Upstream, UpstreamCredentials};
 
 use crate::authn::IdentityRules;
 use crate::kms::{Algorithm, is_account_id, is_region_id};
@@ -30,8 +36,10 @@ pub struct Settings {
     pub listen: Listen,
     /// Credentials that are handed to a workload; `None` if none are.
     pub credentials: Option<Credentials>,
-    /// The embedded KMS.
+    /// What is served; and the embedded KMS, unless there is another one.
     pub kms: Kms,
+    /// The KMS that requests are forwarded to; `None` for the embedded one.
+    pub upstream: Option<Upstream>,
     /// Policies and identities on disk.
     pub policies: Policies,
     /// Signatures, and how long requests are remembered.
@@ -42,6 +50,8 @@ pub struct Settings {
     pub authorization: Authorization,
     /// What a client may use up.
     pub limits: Limits,
+    /// How much each caller may ask for.
+    pub throttle: Throttle,
     /// Logs and audit lines.
     pub log: Log,
 }
@@ -53,7 +63,7 @@ pub struct Kms {
     pub region: String,
     /// The account that owns what the seed and the policy folder describe.
     pub account: String,
-    /// The folder of the embedded KMS's storage.
+    /// The folder of the embedded KMS's storage; with another KMS, of the key of role sessions.
     pub data: PathBuf,
     /// What the embedded KMS holds on its first start.
     pub seed: Option<PathBuf>,
@@ -101,7 +111,9 @@ pub struct Limits {
     pub request: Duration,
     /// How many clients may be connected at the same time.
     pub connections: usize,
-    /// How long running requests may take to end after SIGTERM.
+    /// How long clients are let in after SIGTERM, while readiness says no and answers close their connections.
+    pub notice: Duration,
+    /// How long running requests may take to end after that.
     pub drain: Duration,
 }
 
@@ -162,20 +174,38 @@ impl Settings {
             let tls = listen::tls(&root.section("tls"), folder);
             let listen = listen::listen(&root.section("listen"), tls, folder);
             let credentials = listen::credentials(root, folder);
-            let kms = kms(&root.section("kms"), folder);
+            let kms_section = root.section("kms");
+            let upstream = root.section("upstream");
+            let upstream =
+                upstream.is_there().then(|| upstream::read(&upstream, kms_section.string("account"), folder));
+            let kms = kms(&kms_section, upstream.is_some(), folder);
             let policies = policies::read(&root.section("policies"), folder);
-            let signatures = signatures(&root.section("signatures"));
+            let upstream = upstream.flatten();
+            let signatures = signatures(&root.section("signatures"), upstream.as_ref());
             let network = network(&root.section("network"));
             let authorization = authorization(&root.section("authorization"));
             let limits = limits(&root.section("limits"));
+            let throttle = throttle::read(&root.section("throttle"));
             let log = log(&root.section("log"), folder);
             let (listen, kms, policies) = (listen?, kms?, policies?);
-            Some(Self { listen, credentials, kms, policies, signatures, network, authorization, limits, log })
+            Some(Self {
+                listen,
+                credentials,
+                kms,
+                upstream,
+                policies,
+                signatures,
+                network,
+                authorization,
+                limits,
+                throttle,
+                log,
+            })
         })
     }
 }
 
-fn kms(section: &Section<'_>, folder: &Path) -> Option<Kms> {
+fn kms(section: &Section<'_>, is_elsewhere: bool, folder: &Path) -> Option<Kms> {
     section.require("account", "the account that owns the keys, for example \"1234567890123456\"");
     let account = section.parsed("account", |text| {
         if is_account_id(text) { Ok(text.to_owned()) } else { Err("must be an account id, which is digits only") }
@@ -189,6 +219,9 @@ fn kms(section: &Section<'_>, folder: &Path) -> Option<Kms> {
     section.require("data", "the folder where the embedded KMS keeps keys and secrets");
     let data = section.string("data").map(|data| folder.join(data));
     let seed = section.string("seed").map(|seed| folder.join(seed));
+    if is_elsewhere && seed.is_some() {
+        section.report_at("seed", "is for the embedded KMS, and [upstream] names another one");
+    }
     let foreign_accounts = section.integer("foreign_accounts", 0..100_001).unwrap_or(100);
     section.finish();
     let foreign_accounts = usize::try_from(foreign_accounts).ok()?;
@@ -198,7 +231,7 @@ fn kms(section: &Section<'_>, folder: &Path) -> Option<Kms> {
 /// A memory that does not hold the requests of one second refuses the rest of them.
 const NONCES_MIN: usize = 1000;
 
-fn signatures(section: &Section<'_>) -> Signatures {
+fn signatures(section: &Section<'_>, upstream: Option<&Upstream>) -> Signatures {
     let mut rules = IdentityRules::default();
     if let Some(given) = section.strings("accept") {
         let names = || Algorithm::ALL.iter().map(|algorithm| algorithm.name());
@@ -211,9 +244,15 @@ fn signatures(section: &Section<'_>) -> Signatures {
         }
     }
     // Nobody would verify what is trusted: the embedded KMS leaves that to us.
-    if section.boolean("trust_upstream").unwrap_or(false) {
-        section
-            .report_at("trust_upstream", "is for a KMS that verifies signatures itself, and the embedded KMS does not");
+    rules.trust_upstream = section.boolean("trust_upstream").unwrap_or(false);
+    match upstream.map(|upstream| upstream.mode) {
+        None if rules.trust_upstream => section
+            .report_at("trust_upstream", "is for a KMS that verifies signatures itself, and the embedded KMS does not"),
+        Some(Mode::ReSign(_)) if rules.trust_upstream => section.report_at(
+            "trust_upstream",
+            "needs upstream.mode = \"pass-through\": nobody verifies what Keyward signs anew",
+        ),
+        _ => {}
     }
     let nonces = section.integer("nonces", 0..100_000_001).and_then(|nonces| usize::try_from(nonces).ok());
     if nonces.is_some_and(|nonces| (1..NONCES_MIN).contains(&nonces)) {
@@ -271,6 +310,7 @@ fn limits(section: &Section<'_>) -> Limits {
         body_bytes: number("body_bytes", 1024..16_777_217, 262_144),
         request: Duration::from_secs(section.integer("request_seconds", 1..301).unwrap_or(10)),
         connections: number("connections", 1..1_000_001, 1024),
+        notice: Duration::from_secs(section.integer("notice_seconds", 0..301).unwrap_or(1)),
         drain: Duration::from_secs(section.integer("drain_seconds", 0..301).unwrap_or(10)),
     };
     section.finish();

@@ -118,6 +118,11 @@ impl<'a> Section<'a> {
         strings.unwrap_or_default()
     }
 
+    /// Whether the table is there at all.
+    pub fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Where this table stands: a byte offset.
     pub fn place(&self) -> usize {
         self.span.start

@@ -18,6 +18,7 @@ mod look;
 mod private;
 mod read;
 mod report;
+mod rules;
 mod set;
 mod settle;
 mod stamp;
@@ -44,7 +45,7 @@ pub use watch::{Reloader, Watcher};
 pub use write::{make_folder, remove, sync_folder};
 
 use crate::authn::SessionKey;
-use crate::authz::{PolicyTable, ResourceIndex, Rules, Snapshot, Validity, Version};
+use crate::authz::{PolicyTable, ResourceIndex, Snapshot, Validity, Version};
 use crate::policy::Kind;
 use crate::settings::{Policies, Settings};
 use crate::source::Problem;
@@ -53,6 +54,7 @@ use last_good::LastGood;
 use load::Loader;
 use look::Look;
 use report::report;
+use rules::rules;
 use settle::Pace;
 
 /// From how many generations on that requests still hold it is worth an alarm.
@@ -314,7 +316,10 @@ impl Store {
 
     /// Publishes what names stand for; policies stay as they are.
     pub fn publish_index(&self, index: ResourceIndex) {
-        self.current.rcu(|old| Snapshot { index: index.clone(), ..(**old).clone() });
+        self.current.rcu(|old| {
+            let index = index.clone().with_stated(old.index.stated().cloned());
+            Snapshot { index, ..(**old).clone() }
+        });
     }
 
     /// Publishes what the tokens of role sessions are made with.
@@ -348,19 +353,6 @@ fn seen(look: &Look, waits: bool, before: &Status, now: Timestamp) -> Status {
         waiting: before.waiting.clone().filter(|_| waits),
         problems,
         ..before.clone()
-    }
-}
-
-fn rules(settings: &Settings) -> Rules {
-    Rules {
-        region: settings.kms.region.clone(),
-        identity: settings.signatures.rules.clone(),
-        source_vpc: settings.network.source_vpc.clone(),
-        trusted_proxies: settings.network.trusted_proxies.clone(),
-        account_principal: settings.authorization.account_principal,
-        without_policy: settings.policies.without_policy,
-        explain_denials: settings.authorization.explain_denials,
-        no_permission_status: settings.authorization.no_permission_status,
     }
 }
 

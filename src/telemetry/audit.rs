@@ -68,6 +68,14 @@ struct Line<'a> {
     decision_us: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_us: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executed: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -100,6 +108,10 @@ impl<'a> Line<'a> {
             code: record.code,
             decision_us: record.decision.as_micros(),
             upstream_us: record.upstream.map(|upstream| upstream.as_micros()),
+            executed: record.executed,
+            upstream_error: record.upstream_error,
+            upstream_request_id: record.upstream_request_id,
+            delivered: (!record.is_delivered).then_some(false),
         }
     }
 }
@@ -220,6 +232,10 @@ mod tests {
             code: Some("Forbidden.NoPermission"),
             decision: std::time::Duration::from_micros(12),
             upstream: None,
+            executed: None,
+            upstream_error: None,
+            upstream_request_id: None,
+            is_delivered: true,
             changes: &[],
         };
         let line = serde_json::to_string(&Line::new(&record)).unwrap();

@@ -30,6 +30,18 @@
 //! | `keyward_tls_certificate_expires_seconds` | | when our certificate expires: seconds since 1970 |
 //! | `keyward_tls_reloads_total` | result | changed TLS files taken, or not |
 //! | `keyward_trust_upstream` | | 1 if signatures are left to the KMS behind us |
+//! | `keyward_throttled_total` | class | permitted requests of callers who asked for too much |
+//! | `keyward_upstream_errors_total` | kind | exchanges with a KMS elsewhere that failed |
+//! | `keyward_upstream_connections_total` | how | connections used for them: `new`, `reused` |
+//! | `keyward_upstream_retries_total` | | requests sent to it once more |
+//! | `keyward_upstream_requests_running` | | requests on their way to it |
+//! | `keyward_upstream_circuit_open` | | 1 if it is not asked, after failures in a row |
+//! | `keyward_upstream_addresses` | state | its addresses: `good`, `aside` |
+//! | `keyward_answers_judged_total` | result | answers judged by the key that they name: `released`, `withheld` |
+//! | `keyward_lookups_total` | result | questions to it about names: `learned`, `unknown`, `failed` |
+//! | `keyward_names` | | names whose meaning is remembered |
+//! | `keyward_upstream_credential_seconds` | of | until the credential expires that requests are signed with; -1 for none |
+//! | `keyward_upstream_credential_fetches_total` | result | `fetched`, `failed` |
 //! | `keyward_build_info` | version | always 1 |
 
 use http::StatusCode;
@@ -41,6 +53,7 @@ use prometheus::{
 };
 
 use super::policies::{PolicyMetrics, PolicyReport};
+use super::upstream::UpstreamMetrics;
 use super::{Record, TlsReport};
 use crate::authn::ReplayMemory;
 
@@ -61,6 +74,10 @@ pub struct Metrics {
     pub trust_upstream: IntGauge,
     /// Credentials handed out, and refused.
     pub credentials: IntCounterVec,
+    /// A KMS that requests are forwarded to.
+    pub elsewhere: UpstreamMetrics,
+    /// Permitted requests of callers who asked for too much.
+    pub throttled: IntCounterVec,
     /// Raising a counter to what was counted elsewhere is two steps: two at once would raise it twice.
     raising: Mutex<()>,
     /// Audit lines lost.
@@ -111,6 +128,12 @@ impl Metrics {
             decision: histogram("keyward_decision_seconds", "Time to read, identify and decide one request.")?,
             upstream: histogram("keyward_upstream_seconds", "Time that KMS took for one permitted request.")?,
             policies: PolicyMetrics::new(&registry)?,
+            elsewhere: UpstreamMetrics::new(&registry)?,
+            throttled: counter(
+                "keyward_throttled_total",
+                "Permitted requests of callers who asked for too much, by kind of work.",
+                &["class"],
+            )?,
             tls_expires: gauge(
                 "keyward_tls_certificate_expires_seconds",
                 "When the TLS certificate expires, in seconds since 1970; 0 without TLS.",
@@ -219,6 +242,10 @@ mod tests {
                 code: None,
                 decision: std::time::Duration::ZERO,
                 upstream: None,
+                executed: None,
+                upstream_error: None,
+                upstream_request_id: None,
+                is_delivered: true,
                 changes: &[],
             });
         }

@@ -7,6 +7,7 @@ mod audit;
 mod logs;
 mod metrics;
 mod policies;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use audit::Audit;
 pub use logs::init as init_logs;
 pub use metrics::Metrics;
 pub use policies::PolicyReport;
+pub use upstream::UpstreamMetrics;
 
 use crate::authz::Trail;
 use crate::kms::Origin;
@@ -34,11 +36,19 @@ pub struct Record<'a> {
     /// The status of the answer.
     pub status: u16,
     /// The code of an error answer.
-    pub code: Option<&'static str>,
+    pub code: Option<&'a str>,
     /// How long reading its meaning, identifying its sender and deciding took.
     pub decision: Duration,
     /// How long KMS took, if it was asked.
     pub upstream: Option<Duration>,
+    /// Whether a KMS elsewhere executed it: `yes`, `no` or `unknown`.
+    pub executed: Option<&'static str>,
+    /// Why that one gave no answer.
+    pub upstream_error: Option<&'static str>,
+    /// The id that it gave the request.
+    pub upstream_request_id: Option<&'a str>,
+    /// Whether the answer could be sent.
+    pub is_delivered: bool,
     /// The policies that it changed.
     pub changes: &'a [PolicyChange],
 }

@@ -21,11 +21,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("settings", &[PURE]),
     ("store", &[PURE, "settings"]),
     ("telemetry", &[PURE, "settings", "store"]),
-    ("local_kms", &[PURE, "settings", "store"]),
+    ("served", &[PURE, "store"]),
+    ("local_kms", &[PURE, "settings", "store", "served"]),
+    ("upstream", &[PURE, "settings", "store", "telemetry"]),
     ("listen", &[PURE, "settings", "store", "telemetry"]),
-    ("proxy", &[PURE, "store", "local_kms", "telemetry", "settings", "listen"]),
-    ("admin", &[PURE, "settings", "store", "telemetry", "local_kms", "listen", "proxy"]),
-    ("cli", &[PURE, "settings", "store", "telemetry", "local_kms", "listen", "proxy", "admin"]),
+    ("proxy", &[PURE, "store", "served", "local_kms", "upstream", "telemetry", "settings", "listen"]),
+    ("admin", &[PURE, "settings", "store", "telemetry", "served", "upstream", "listen", "proxy"]),
+    ("cli", &[PURE, "settings", "store", "telemetry", "served", "local_kms", "upstream", "listen", "proxy", "admin"]),
 ];
 
 /// Every pure room, in one word.

@@ -54,6 +54,7 @@ fn the_readme_names_every_metric() {
     };
     let mut made = names(include_str!("../../src/telemetry/metrics.rs"), '"');
     made.extend(names(include_str!("../../src/telemetry/policies.rs"), '"'));
+    made.extend(names(include_str!("../../src/telemetry/upstream.rs"), '"'));
     assert_eq!(names(README, '`'), made);
     // A metric with labels has no series before something happened.
     assert!(made.iter().filter(|name| page.contains(*name)).count() > made.len() / 2);

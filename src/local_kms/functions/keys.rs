@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use crate::kms::{Address, AliasName, ErrorCode, KeyId, KmsError, Params, Resource};
 use crate::policy::Kind;
+use crate::served::policies::Protected;
 
 use super::super::execution::{Execution, internal_failure};
 use super::super::key::{Import, Key, KeySpec, KeyState, KeyVersion, NEW_KEY_ROTATION_DAYS, Protection, Usage};
 use super::super::parameters::{self, FilterTable, Filters, Page};
 use super::super::state::{Account, Record};
 use super::key_versions;
-use super::policies::{Protected, store_policy};
+use super::policies::{InInstance, store_policy};
 use super::{Members, address, list, members, present};
 
 /// The longest description of a key, in characters.
@@ -38,7 +39,7 @@ pub fn create_key(execution: &Execution<'_>) -> Result<Members, KmsError> {
         // Last, and before the key exists: a key must never be without the policy that it was ordered with. If the key
         // fails now, a policy is left for an id that nobody has and nobody will have.
         let Some((policy, instance)) = policy.zip(key.instance.clone()) else { return Ok(()) };
-        let of = Protected { kind: Kind::Key, account, name: id.as_str(), instance };
+        let of = InInstance { of: Protected { kind: Kind::Key, account, name: id.as_str() }, instance };
         store_policy(execution, draft.state(), &of, &policy)
     })?;
     let metadata = metadata(address(execution, account), &id, &key, Some(""));

@@ -18,18 +18,17 @@ mod secret_life;
 mod secret_values;
 mod secrets;
 mod service;
-mod sessions;
 mod tags;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+pub use crate::served::Members;
 
 use crate::kms::{Address, ErrorCode, KmsError};
+use crate::served;
 
 use super::execution::Execution;
 use super::key::Tag;
-
-/// The members of an answer.
-pub type Members = Map<String, Value>;
 
 /// What an operation does.
 pub type Function = fn(&Execution<'_>) -> Result<Members, KmsError>;
@@ -97,8 +96,8 @@ pub const FUNCTIONS: &[(&str, Function)] = &[
     ("DescribeAccountKmsStatus", service::describe_account_kms_status),
     ("ListKmsInstances", service::list_kms_instances),
     ("GetRandomPassword", service::get_random_password),
-    ("AssumeRole", sessions::assume_role),
-    ("GetCallerIdentity", sessions::get_caller_identity),
+    ("AssumeRole", |execution| served::assume_role(&execution.asked())),
+    ("GetCallerIdentity", |execution| served::get_caller_identity(&execution.asked())),
 ];
 
 /// The operations that may make an asymmetric key, or compute with the private half of one.

@@ -4,17 +4,14 @@
 //! it is set, it is the default policy, which leaves everything to the RAM policies of the owning account.
 
 use std::collections::BTreeSet;
-use std::io;
 
-use crate::authz::WithoutPolicy;
 use crate::kms::{ErrorCode, KmsError, Params};
 use crate::policy::{Kind, Policy};
-use crate::store::{SetPolicyError, hash_of};
+use crate::served::policies::{self as served, Protected};
 
-use super::super::execution::{Execution, internal_failure};
-use super::super::parameters::{self, invalid_policy};
+use super::super::execution::Execution;
 use super::super::state::State;
-use super::{Members, members};
+use super::Members;
 
 /// `SetKeyPolicy`.
 pub fn set_key_policy(execution: &Execution<'_>) -> Result<Members, KmsError> {
@@ -36,100 +33,61 @@ pub fn get_secret_policy(execution: &Execution<'_>) -> Result<Members, KmsError>
     get(execution, &protected_secret(execution, &execution.kms.state())?)
 }
 
-/// Something that can have a policy: a key or a secret in a KMS instance.
-pub struct Protected<'a> {
+/// Something in a KMS instance, which therefore can have a policy.
+pub struct InInstance<'a> {
     /// What it is.
-    pub kind: Kind,
-    /// The account that owns it.
-    pub account: &'a str,
-    /// A key's id, or a secret's name.
-    pub name: &'a str,
-    /// The KMS instance that it is in.
+    pub of: Protected<'a>,
+    /// The KMS instance.
     pub instance: String,
 }
 
-fn protected_key<'a>(execution: &Execution<'a>, state: &State) -> Result<Protected<'a>, KmsError> {
+fn protected_key<'a>(execution: &Execution<'a>, state: &State) -> Result<InInstance<'a>, KmsError> {
     execution.refuse_alias()?;
     let name = execution.key(0)?;
     let instance = check_policy_exists(execution.params(), state.key(name)?.instance.clone())?;
-    Ok(Protected { kind: Kind::Key, account: &name.account, name: name.name.as_str(), instance })
+    Ok(InInstance { of: Protected { kind: Kind::Key, account: &name.account, name: name.name.as_str() }, instance })
 }
 
-fn protected_secret<'a>(execution: &Execution<'a>, state: &State) -> Result<Protected<'a>, KmsError> {
+fn protected_secret<'a>(execution: &Execution<'a>, state: &State) -> Result<InInstance<'a>, KmsError> {
     let name = execution.secret(0)?;
     let instance = check_policy_exists(execution.params(), state.secret(name)?.instance.clone())?;
-    Ok(Protected { kind: Kind::Secret, account: &name.account, name: name.name.as_str(), instance })
+    Ok(InInstance { of: Protected { kind: Kind::Secret, account: &name.account, name: name.name.as_str() }, instance })
 }
 
-/// There is one policy, `default`, and only in a KMS instance. The code for a key is documented for secrets as well.
+/// There is a policy only in a KMS instance. The code for a key is documented for secrets as well.
 fn check_policy_exists(params: &Params, instance: Option<String>) -> Result<String, KmsError> {
     let instance = instance.ok_or(ErrorCode::KeyPolicyUnSupported)?;
-    match params.given("PolicyName") {
-        None | Some("default") => Ok(instance),
-        Some(_) => Err(no_policy()),
-    }
+    served::check_name(params)?;
+    Ok(instance)
 }
 
 fn set<'a>(
     execution: &Execution<'a>,
-    protected: impl FnOnce(&Execution<'a>, &State) -> Result<Protected<'a>, KmsError>,
+    protected: impl FnOnce(&Execution<'a>, &State) -> Result<InInstance<'a>, KmsError>,
 ) -> Result<Members, KmsError> {
     // While nobody else writes: a policy must not be set for what is deleted at this moment.
     execution.kms.undisturbed(|state| {
         let of = protected(execution, state)?;
         execution.params().require("Policy")?;
-        let Some(policy) = parameters::policy(execution.params(), of.kind, true)? else { return Ok(()) };
+        let Some(policy) = served::policy_in(execution.params(), of.of.kind)? else { return Ok(()) };
         store_policy(execution, state, &of, &policy)
     })?;
     Ok(Members::new())
 }
 
-fn get(execution: &Execution<'_>, of: &Protected<'_>) -> Result<Members, KmsError> {
-    match execution.policies().text_of(of.kind, of.account, of.name) {
-        Some(text) => Ok(members([("Policy", text.to_string().into())])),
-        None if execution.kms.store.settings().without_policy == WithoutPolicy::Deny => Err(no_policy()),
-        None => Ok(members([("Policy", default_policy(of).into())])),
-    }
-}
-
-fn no_policy() -> KmsError {
-    KmsError::new(ErrorCode::ResourceNotFound, "Policy not found.")
+fn get(execution: &Execution<'_>, of: &InInstance<'_>) -> Result<Members, KmsError> {
+    served::get(&execution.kms.store, execution.policies(), of.of)
 }
 
 /// Puts a policy in force, durably.
 pub fn store_policy(
     execution: &Execution<'_>,
     state: &State,
-    of: &Protected<'_>,
+    of: &InInstance<'_>,
     policy: &Policy,
 ) -> Result<(), KmsError> {
     check_foreign_accounts(execution, state, of, policy)?;
-    let is_meant = |in_force: Option<&str>| {
-        let hash = || in_force.map_or_else(|| hash_of(&default_policy(of)), hash_of);
-        execution.if_match().is_none_or(|meant| meant == hash())
-    };
-    let set = execution.kms.store.set_policy(of.kind, of.account, of.name, &policy.text, &is_meant, execution.now.0);
-    let change = set.map_err(|error| match error {
-        SetPolicyError::Invalid(problems) => invalid_policy(&problems),
-        SetPolicyError::Precondition => ErrorCode::PolicyConflict.into(),
-        SetPolicyError::Conflict { .. } => {
-            tracing::warn!(%error, "a policy was not set");
-            let message = "The policy's file is not what is in force: somebody else changed it. Read the policy again, \
-                           or mend the file, and set it then.";
-            KmsError::new(ErrorCode::PolicyConflict, message)
-        }
-        SetPolicyError::ReadOnly { .. } => {
-            tracing::warn!(%error, "a policy was not set");
-            let message =
-                "This action is not supported: policies are read-only here; change them where they come from.";
-            KmsError::new(ErrorCode::UnsupportedOperation, message)
-        }
-        SetPolicyError::Io(error) if error.kind() == io::ErrorKind::InvalidFilename => {
-            let parameter = if of.kind == Kind::Key { "KeyId" } else { "SecretName" };
-            KmsError::invalid_parameter_because(parameter, "it is too long to have a policy")
-        }
-        SetPolicyError::Io(error) => internal_failure(format!("a policy cannot be written: {error}")),
-    })?;
+    let change = served::set(&execution.kms.store, of.of, policy, execution.if_match(), execution.now.0)?;
     execution.note(change);
     Ok(())
 }
@@ -139,7 +97,7 @@ pub fn store_policy(
 fn check_foreign_accounts(
     execution: &Execution<'_>,
     state: &State,
-    of: &Protected<'_>,
+    InInstance { of, instance: here }: &InInstance<'_>,
     policy: &Policy,
 ) -> Result<(), KmsError> {
     let in_force = execution.kms.store.current();
@@ -153,9 +111,9 @@ fn check_foreign_accounts(
     let account = state.account(of.account);
     let keys = account.keys.iter().map(|(id, key)| (Kind::Key, id.as_str(), key.instance.as_deref()));
     let secrets = account.secrets.iter().map(|(name, it)| (Kind::Secret, name.as_str(), it.instance.as_deref()));
-    let others = keys.chain(secrets).filter(|(kind, name, instance)| {
-        *instance == Some(of.instance.as_str()) && (*kind, *name) != (of.kind, of.name)
-    });
+    let others = keys
+        .chain(secrets)
+        .filter(|(kind, name, instance)| *instance == Some(here.as_str()) && (*kind, *name) != (of.kind, of.name));
     let policies = others.filter_map(|(kind, name, _)| in_force.policies.policy_of(kind, of.account, name));
     let mut all: BTreeSet<String> = policies.flat_map(|policy| foreign_accounts(policy, of.account)).collect();
     all.extend(named);
@@ -168,12 +126,4 @@ fn check_foreign_accounts(
 fn foreign_accounts(policy: &Policy, owner: &str) -> BTreeSet<String> {
     let principals = policy.statements.iter().flat_map(|statement| statement.principals.iter());
     principals.map(|entry| entry.account.to_string()).filter(|account| account != owner).collect()
-}
-
-/// The policy of a key or secret for which none was set (SetKeyPolicy, SetSecretPolicy: default policy).
-fn default_policy(of: &Protected<'_>) -> String {
-    let (account, noun) = (of.account, if of.kind == Kind::Key { "key" } else { "secret" });
-    format!(
-        r#"{{"Statement":[{{"Action":["kms:*"],"Effect":"Allow","Principal":{{"RAM":["acs:ram::{account}:*"]}},"Resource":["*"],"Sid":"kms default {noun} policy"}}],"Version":"1"}}"#
-    )
 }

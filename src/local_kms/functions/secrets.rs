@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::kms::{ErrorCode, KeyId, KmsError, Params, Resource, SecretName, SecretRef};
 use crate::policy::Kind;
+use crate::served::policies::Protected;
 
 use super::super::execution::Execution;
 use super::super::key::{Key, Purpose};
@@ -14,7 +15,7 @@ use super::super::secret::{self, CURRENT, RESERVED_NAME_PREFIX, Secret, TYPE};
 use super::super::secret_value::SecretValue;
 use super::super::state::{Record, State};
 use super::keys::page_members;
-use super::policies::{Protected, store_policy};
+use super::policies::{InInstance, store_policy};
 use super::secret_life::no_rotation;
 use super::{Members, address, list, present, tag_list};
 
@@ -50,7 +51,7 @@ pub fn create_secret(execution: &Execution<'_>) -> Result<Members, KmsError> {
         // Last, and before the secret exists: a secret must never be without the policy that it was ordered with. If
         // the secret fails now, the policy waits for the caller's next attempt.
         if let Some((policy, instance)) = policy.zip(instance) {
-            let of = Protected { kind: Kind::Secret, account, name: name.as_str(), instance };
+            let of = InInstance { of: Protected { kind: Kind::Secret, account, name: name.as_str() }, instance };
             store_policy(execution, draft.state(), &of, &policy)?;
         }
         Ok(answer)

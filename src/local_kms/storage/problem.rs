@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::served::SessionKeyError;
 use crate::source::Problem;
 
 use super::super::cipher::CipherError;
@@ -61,13 +62,8 @@ pub enum OpenError {
         why: String,
     },
     /// The key of role sessions cannot be used.
-    #[error("the key of role sessions `{}` {what}", path.display())]
-    SessionKey {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
+    #[error(transparent)]
+    SessionKey(#[from] SessionKeyError),
     /// There is no randomness for keys.
     #[error("the embedded KMS cannot make keys: {0}")]
     Cipher(CipherError),

@@ -11,8 +11,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::super::cipher::{CipherError, Material};
-use super::super::key_file::{self, Secret};
 use super::problem::OpenError;
+use crate::served::key_file::{self, Secret};
 
 /// The name of the file in the data folder.
 const FILE: &str = "root.key";

@@ -209,6 +209,7 @@ impl<'r> Facts<'r> {
             key_tags: &self.key_tags,
             request_tags: &self.request_tags,
             resource_tags: &self.resource_tags,
+            tags_unknown: None,
         }
     }
 }

@@ -1,0 +1,104 @@
+//! An answer, judged before anybody sees it: where a request did not name its key for certain, the answer of KMS does.
+//!
+//! Whatever the index said, and whatever a ciphertext claims of itself: what is released is of a key that the caller may
+//! use, or the answer is withheld.
+
+use std::cell::Cell;
+
+use jiff::Timestamp;
+
+use super::behind::AnswerProof;
+use super::facts::Facts;
+use super::needs::{By, Owned, Permission, Target};
+use super::rejection::{Rejection, Withheld};
+use super::snapshot::Snapshot;
+use super::unresolved::Unresolved;
+use super::{Asker, Permit, Trail, permit_one, session_policy};
+use crate::kms::{AnsweredKey, KeyId, KeyRef, RawRequest, Resource};
+
+/// Judges the answer to a permitted request by the key that it names. The answer may be released if this gives none.
+///
+/// # Errors
+/// The caller may not use that key, nobody knows whose it is, or the answer names none where it must.
+pub fn judge_answer(
+    snapshot: &Snapshot,
+    raw: &RawRequest<'_>,
+    permit: &Permit,
+    answered: &AnsweredKey,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<(), Rejection> {
+    let Some(proof) = &permit.route.proof else { return Ok(()) };
+    let key = match answered {
+        AnsweredKey::Named(text) => KeyRef::parse(text),
+        AnsweredKey::Absent if !proof.is_needed => return Ok(()),
+        AnsweredKey::Absent => return Err(Rejection::Withheld(Withheld::NamesNoKey)),
+        AnsweredKey::Unreadable => return Err(Rejection::Withheld(Withheld::Unreadable)),
+    };
+    let Some((address, KeyRef::Id(id))) = key else { return Err(Rejection::Withheld(Withheld::NamesNoKey)) };
+    let is_it = |judged: &Option<Owned<KeyId>>| {
+        let same = judged.as_ref().filter(|judged| judged.name == id);
+        same.is_some_and(|judged| address.is_none_or(|given| given.account == judged.account))
+    };
+    if is_it(&proof.judged) || is_it(&proof.or) {
+        return Ok(());
+    }
+    let account = match address {
+        Some(address) => address.account.to_owned(),
+        None => owner(snapshot, permit, proof, &id)?,
+    };
+    judge_key(
+        snapshot,
+        raw,
+        permit,
+        proof,
+        Owned { region: snapshot.rules.region.clone(), account, name: id },
+        now,
+        trail,
+    )
+}
+
+/// Whose key it is. A bare id says nothing of it, and a wrong guess would be judged by the wrong policies.
+fn owner(snapshot: &Snapshot, permit: &Permit, proof: &AnswerProof, id: &KeyId) -> Result<String, Rejection> {
+    // An alias is in the account of its key.
+    if let (By::Alias, Some(Target::UnknownAlias(alias))) = (proof.by, permit.targets.first()) {
+        return Ok(alias.account.clone());
+    }
+    if let (By::Alias, Some(judged)) = (proof.by, &proof.judged) {
+        return Ok(judged.account.clone());
+    }
+    let with_policy = || {
+        let mut owners = snapshot.policies.keys.iter().filter(|(_, keys)| keys.contains_key(id.as_str()));
+        owners.next().map(|(account, _)| account.as_str()).filter(|_| owners.next().is_none())
+    };
+    let known = snapshot.index.owner_of(id).or_else(with_policy);
+    known.map(str::to_owned).ok_or_else(|| Rejection::Unresolved(Unresolved::Owner(id.clone())))
+}
+
+fn judge_key(
+    snapshot: &Snapshot,
+    raw: &RawRequest<'_>,
+    permit: &Permit,
+    proof: &AnswerProof,
+    key: Owned<KeyId>,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<(), Rejection> {
+    let permission = Permission {
+        action: proof.action.into(),
+        action_name: proof.action,
+        parameter: None,
+        by: By::Name,
+        names_account: true,
+        resource: Resource::key(key.address(), &key.name),
+        target: Target::Key(key),
+        in_scope: proof.in_scope,
+    };
+    trail.answered(&permission);
+    let facts = Facts::new(&snapshot.rules, raw, &permit.request, &permit.caller, now).map_err(Rejection::Malformed)?;
+    let session_policy = session_policy(permit.session_policy.as_deref())?;
+    let asker = Asker { principal: &permit.caller, member: permit.member, session_policy: session_policy.as_ref() };
+    let looked_at = Cell::new(false);
+    trail.granted(permit_one(snapshot, &asker, &facts, &permit.request, &permission, &looked_at)?);
+    Ok(())
+}

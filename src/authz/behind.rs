@@ -1,0 +1,227 @@
+//! Which KMS executes what is permitted, and in whose name: what that asks of a request before it may be permitted.
+//!
+//! A KMS elsewhere finds things by name again, in the account of whoever signs. So a name that stands for something else
+//! there than here is refused, or written anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::needs::{By, Owned, Permission, Target};
+use super::rejection::Rejection;
+use super::snapshot::Snapshot;
+use super::unresolved::Unresolved;
+use crate::authn::{Caller, Proof};
+use crate::kms::{Api, Call, Effect, ErrorCode, KeyId, KmsError, KmsRequest, RawRequest, Resource, Scheme};
+use crate::policy::Principal;
+
+/// The KMS that executes what is permitted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Behind {
+    /// The embedded one. It takes what was judged, and finds nothing again.
+    #[default]
+    Embedded,
+    /// Another one.
+    Elsewhere(Arc<Elsewhere>),
+}
+
+/// A KMS elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The names of its endpoint, in lower case.
+    pub names: Vec<String>,
+    /// Who signs what it gets.
+    pub signer: Signer,
+    /// Whether the operations on policies are answered here.
+    pub serves_policies: bool,
+}
+
+/// Who signs what a KMS elsewhere gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// The client: requests go on as they came.
+    Client,
+    /// We, with the caller's own access key.
+    CallersKey,
+    /// We, with keys of these accounts.
+    Keys {
+        /// That of our own key, if there is one.
+        own: Option<String>,
+        /// Those of the keys for some callers, by ARN.
+        callers: BTreeMap<String, String>,
+    },
+}
+
+/// How a permitted request is executed, and what its answer must show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Route {
+    /// Whether it is answered here, whichever KMS is behind.
+    pub is_served: bool,
+    /// The account in which names without one are found; empty with the embedded KMS.
+    pub account: String,
+    /// Parameters that are written anew, so that what was judged is what is meant.
+    pub replaced: Vec<(&'static str, String)>,
+    /// What its answer must show before anybody sees it.
+    pub proof: Option<AnswerProof>,
+}
+
+/// What an answer must show: the key that it is about. If that is another one than was judged, it is judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerProof {
+    /// Where the answer names the key, as a JSON pointer.
+    pub at: &'static str,
+    /// The action that is judged on it.
+    pub action: &'static str,
+    /// Whether the key's own policy can speak about the action.
+    pub in_scope: bool,
+    /// The key that was judged, if one was.
+    pub judged: Option<Owned<KeyId>>,
+    /// Another key that the answer may name instead: the one that ReEncrypt encrypts with.
+    pub or: Option<Owned<KeyId>>,
+    /// Whether the answer must name a key: nobody else does so for certain.
+    pub is_needed: bool,
+    /// How the request names the key.
+    pub by: By,
+}
+
+/// The operations on policies.
+const ON_POLICIES: &[&str] = &["SetKeyPolicy", "GetKeyPolicy", "SetSecretPolicy", "GetSecretPolicy"];
+
+impl Elsewhere {
+    /// Whether a request is answered here.
+    pub fn serves(&self, request: &KmsRequest) -> bool {
+        request.api == Api::Sts || (self.serves_policies && ON_POLICIES.contains(&request.call.name()))
+    }
+
+    /// The account in whose name a request of this caller is executed; `None` if nobody can sign it.
+    fn account_for<'a>(&'a self, caller: &'a Principal) -> Option<&'a str> {
+        match &self.signer {
+            Signer::Client | Signer::CallersKey => Some(&caller.account),
+            Signer::Keys { own, callers } => callers.get(&caller.role_arn()).or(own.as_ref()).map(String::as_str),
+        }
+    }
+}
+
+/// A client that means another endpoint of Alibaba Cloud's would be answered about other keys than it means. A signature
+/// that goes on as it came has to be for the name that KMS has.
+pub(super) fn check_host(snapshot: &Snapshot, raw: &RawRequest<'_>, request: &KmsRequest) -> Result<(), KmsError> {
+    let Behind::Elsewhere(elsewhere) = &snapshot.rules.behind else { return Ok(()) };
+    let host = raw.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name).trim_end_matches('.');
+    let is_ours = elsewhere.names.iter().any(|known| known == name || known == &host);
+    let here = || elsewhere.names.first().cloned().unwrap_or_default();
+    if !is_ours && name.ends_with(".aliyuncs.com") && request.api == Api::Kms {
+        return Err(KmsError::invalid_parameter_because("Host", format!("this endpoint stands for {}", here())));
+    }
+    let signs_host = matches!(&request.scheme, Scheme::Acs(it) if it.signed_headers.split(';').any(|it| it == "host"));
+    if elsewhere.signer == Signer::Client && signs_host && !is_ours && !elsewhere.serves(request) {
+        let why = format!("its signature is for {host} and is passed on, so it must be for {}", here());
+        return Err(KmsError::because(ErrorCode::IncompleteSignature, why));
+    }
+    Ok(())
+}
+
+/// How a request is executed that is permitted by `needed`.
+///
+/// # Errors
+/// It would be executed on something else than what was judged, or nobody knows on what.
+pub(super) fn route(
+    snapshot: &Snapshot,
+    caller: &Caller<'_>,
+    request: &KmsRequest,
+    needed: &[Permission],
+) -> Result<Route, Rejection> {
+    let Behind::Elsewhere(elsewhere) = &snapshot.rules.behind else { return Ok(Route::default()) };
+    if elsewhere.serves(request) {
+        // What we answer ourselves nobody else verifies.
+        return match caller.proof {
+            Proof::Upstream => Err(refused("signatures are left to KMS, and KMS does not answer this")),
+            _ => Ok(Route { is_served: true, ..Route::default() }),
+        };
+    }
+    if elsewhere.signer == Signer::Client && request.scheme == Scheme::Unsigned {
+        return Err(refused("requests are passed on with their own signature, and this one has none"));
+    }
+    let Some(account) = elsewhere.account_for(&caller.principal) else {
+        return Err(refused("nobody signs for this caller: upstream.credentials names no access key of Keyward's own"));
+    };
+    let mut route = Route { account: account.to_owned(), ..Route::default() };
+    for permission in needed {
+        if account != &*caller.principal.account && !permission.names_account {
+            let why = "it is executed in another account than the caller's, so everything must be named by its ARN";
+            return Err(refused(why));
+        }
+        follow(elsewhere, request, permission, &mut route)?;
+    }
+    Ok(route)
+}
+
+/// What is not known about a permission, and has to be before it is judged; `None` where the answer will show it.
+pub(super) fn unresolved(snapshot: &Snapshot, request: &KmsRequest, permission: &Permission) -> Option<Unresolved> {
+    if snapshot.rules.behind == Behind::Embedded {
+        return None;
+    }
+    let is_shown = answered_at(&request.call).is_some() && permission.parameter.is_some();
+    match &permission.target {
+        Target::UnknownCiphertext if !is_shown || request.call.name() == "ReEncrypt" => Some(Unresolved::Ciphertext),
+        Target::UnknownAlias(alias) if !is_shown => Some(Unresolved::Alias(alias.clone())),
+        Target::UnknownKeyOfSecret(secret) => Some(Unresolved::KeyOfSecret(secret.clone())),
+        _ => None,
+    }
+}
+
+/// Whether only the answer will show what a permission is about.
+pub(super) fn is_judged_later(snapshot: &Snapshot, permission: &Permission) -> bool {
+    let is_unknown = matches!(permission.target, Target::UnknownAlias(_) | Target::UnknownCiphertext);
+    is_unknown && snapshot.rules.behind != Behind::Embedded
+}
+
+/// What one permission asks of the way.
+fn follow(
+    elsewhere: &Elsewhere,
+    request: &KmsRequest,
+    permission: &Permission,
+    route: &mut Route,
+) -> Result<(), Rejection> {
+    let judged = match &permission.target {
+        Target::Key(key) => Some(key.clone()),
+        Target::UnknownAlias(_) | Target::UnknownCiphertext => None,
+        _ => return Ok(()),
+    };
+    let by = permission.by;
+    if let (Some(at), None) = (answered_at(&request.call), &route.proof) {
+        let (action, in_scope, is_needed) = (permission.action_name, permission.in_scope, by != By::Name);
+        route.proof = Some(AnswerProof { at, action, in_scope, judged, or: None, is_needed, by });
+        return Ok(());
+    }
+    if by == By::Alias {
+        let key = judged.as_ref().ok_or_else(|| refused("nobody knows which key the alias points to"))?;
+        match (permission.parameter, &elsewhere.signer) {
+            (Some(parameter), Signer::CallersKey | Signer::Keys { .. }) => {
+                route.replaced.push((parameter, named_in(&route.account, key)));
+            }
+            _ => return Err(refused("an alias may point elsewhere by the time KMS reads it; name the key by its id")),
+        }
+    }
+    if let Some(proof) = &mut route.proof {
+        proof.or = judged;
+    }
+    Ok(())
+}
+
+/// Where the answer of a call names its key, if the call changes nothing: otherwise it would be too late to look.
+fn answered_at(call: &Call) -> Option<&'static str> {
+    match call {
+        Call::Known(operation) if operation.name == "ReEncrypt" => Some("/KeyId"),
+        Call::Known(operation) if operation.effect == Effect::Read => operation.names_key_at(),
+        _ => None,
+    }
+}
+
+/// A key as KMS is told of it: by its id in its own account, by its ARN elsewhere.
+fn named_in(account: &str, key: &Owned<KeyId>) -> String {
+    if key.account == account { key.name.to_string() } else { Resource::key(key.address(), &key.name).arn }
+}
+
+fn refused(why: &str) -> Rejection {
+    Rejection::Malformed(KmsError::because(ErrorCode::UnsupportedOperation, why))
+}

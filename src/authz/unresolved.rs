@@ -1,0 +1,39 @@
+//! What a request needs to be judged, and nobody knows: in front of a KMS elsewhere, names are known by hearsay.
+//!
+//! Whoever can ask KMS does so, and has the request judged again. What stays unknown is refused.
+
+use super::needs::{Owned, Target};
+use crate::kms::{AliasName, ErrorCode, KeyId, KmsError, SecretName};
+
+/// What nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolved {
+    /// Which key an alias points to.
+    Alias(Owned<AliasName>),
+    /// Which key made a ciphertext.
+    Ciphertext,
+    /// Which account a key belongs to.
+    Owner(KeyId),
+    /// Which key encrypts a secret.
+    KeyOfSecret(Owned<SecretName>),
+    /// The tags of a key or secret, which a policy asks about.
+    Tags(Target),
+}
+
+impl Unresolved {
+    /// The reason in one word, from a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Alias(_) => "unknown_alias",
+            Self::Ciphertext => "unknown_ciphertext",
+            Self::Owner(_) => "unknown_owner",
+            Self::KeyOfSecret(_) => "unknown_key_of_secret",
+            Self::Tags(_) => "unknown_tags",
+        }
+    }
+
+    /// What the client is told: no more than that it may not.
+    pub fn error(&self) -> KmsError {
+        ErrorCode::NoPermission.into()
+    }
+}

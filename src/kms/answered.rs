@@ -1,0 +1,191 @@
+//! What an answer of KMS says, as far as somebody has to know before it is released: which key it is about, or that it
+//! is an error and nothing more.
+//!
+//! Read strictly: an answer that two parsers could read differently says nothing.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use super::answer::Format;
+use crate::source::json::Node;
+
+/// The most elements deep that an answer in XML is read.
+const DEPTH_MAX: usize = 16;
+
+/// The key that an answer is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnsweredKey {
+    /// This one, by its id or ARN.
+    Named(String),
+    /// It names none.
+    Absent,
+    /// It cannot be read in one way only.
+    Unreadable,
+}
+
+/// The members of an error answer.
+const OF_ERRORS: &[&str] = &["RequestId", "HostId", "HttpStatus", "Code", "Message", "Recommend", "AccessDeniedDetail"];
+
+/// The key that the answer names at `pointer`, such as `/KeyMetadata/KeyId`.
+pub fn answered_key(format: Format, body: &[u8], pointer: &str) -> AnsweredKey {
+    let Ok(text) = std::str::from_utf8(body) else { return AnsweredKey::Unreadable };
+    let path: Vec<&str> = pointer.split('/').skip(1).collect();
+    let found = match format {
+        Format::Json => in_json(text, &path),
+        Format::Xml => in_xml(text, &path),
+    };
+    match found {
+        Some(Some(key)) => AnsweredKey::Named(key),
+        Some(None) => AnsweredKey::Absent,
+        None => AnsweredKey::Unreadable,
+    }
+}
+
+/// Whether an answer is an error that says what errors say, and nothing else.
+pub fn is_plain_error(format: Format, body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    let names = match format {
+        Format::Json => Node::parse(text)
+            .and_then(|node| node.members())
+            .ok()
+            .map(|members| members.into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()),
+        Format::Xml => top_elements(text),
+    };
+    names.is_some_and(|names| names.iter().all(|name| OF_ERRORS.contains(&name.as_str())))
+}
+
+/// `None` if it is ambiguous; `Some(None)` if nothing is there.
+fn in_json(text: &str, path: &[&str]) -> Option<Option<String>> {
+    let mut node = Node::parse(text).ok()?;
+    for name in path {
+        let members = node.members().ok()?;
+        match members.into_iter().find(|(found, _)| found == name) {
+            Some((_, found)) => node = found,
+            None => return Some(None),
+        }
+    }
+    node.string().ok().map(Some)
+}
+
+/// Below the root element, whatever it is called.
+fn in_xml(text: &str, path: &[&str]) -> Option<Option<String>> {
+    let mut found = None;
+    walk(text, |stack, value| {
+        let below_root = stack.iter().skip(1);
+        if stack.len() == path.len() + 1 && below_root.zip(path).all(|(one, other)| one == other) {
+            match found {
+                None => found = Some(value.to_owned()),
+                // Twice.
+                Some(_) => return false,
+            }
+        }
+        true
+    })?;
+    Some(found)
+}
+
+fn top_elements(text: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    walk(text, |stack, _| {
+        names.extend(stack.get(1).cloned());
+        true
+    })?;
+    Some(names)
+}
+
+/// Calls `visit` at the end of each element, with the names on the way to it and its text. `None` if it is no XML that
+/// everybody reads alike, or `visit` has enough.
+fn walk(text: &str, mut visit: impl FnMut(&[String], &str) -> bool) -> Option<()> {
+    let mut reader = Reader::from_str(text);
+    let (mut stack, mut value): (Vec<String>, String) = (Vec::new(), String::new());
+    let mut is_over = false;
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) if !is_over && stack.len() < DEPTH_MAX => {
+                stack.push(start.name().as_ref().to_owned());
+                value.clear();
+            }
+            Event::Text(text) => value.push_str(&text),
+            Event::End(_) => {
+                if !visit(&stack, &value) {
+                    return None;
+                }
+                value.clear();
+                stack.pop()?;
+                is_over = stack.is_empty();
+            }
+            Event::Empty(start) => {
+                stack.push(start.name().as_ref().to_owned());
+                if stack.len() == 1 || !visit(&stack, "") {
+                    return None;
+                }
+                stack.pop()?;
+            }
+            Event::Decl(_) if stack.is_empty() && !is_over => {}
+            // Escapes stand in no key; what follows them is not read as one.
+            Event::GeneralRef(_) => value.push('&'),
+            Event::Eof => return is_over.then_some(()),
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(key: &str) -> AnsweredKey {
+        AnsweredKey::Named(key.to_owned())
+    }
+
+    #[test]
+    fn the_key_is_found_where_the_operation_names_it() {
+        use AnsweredKey::{Absent, Unreadable};
+        for (body, pointer, expected) in [
+            (r#"{"KeyId":"k1","Plaintext":"x"}"#, "/KeyId", named("k1")),
+            (r#"{"KeyMetadata":{"KeyId":"k1"},"KeyId":"k2"}"#, "/KeyMetadata/KeyId", named("k1")),
+            (r#"{"Plaintext":"x"}"#, "/KeyId", Absent),
+            (r#"{"KeyMetadata":{}}"#, "/KeyMetadata/KeyId", Absent),
+            (r#"{"keyid":"k1"}"#, "/KeyId", Absent),
+            (r#"{"KeyId":"k1","KeyId":"k2"}"#, "/KeyId", Unreadable),
+            (r#"{"KeyId":"k1","\u004beyId":"k2"}"#, "/KeyId", Unreadable),
+            (r#"{"KeyId":1}"#, "/KeyId", Unreadable),
+            (r#"["KeyId"]"#, "/KeyId", Unreadable),
+            (r#"{"KeyId":"k1"}{"KeyId":"k2"}"#, "/KeyId", Unreadable),
+            ("", "/KeyId", Unreadable),
+            ("<html>", "/KeyId", Unreadable),
+        ] {
+            assert_eq!(answered_key(Format::Json, body.as_bytes(), pointer), expected, "{body}");
+        }
+        for (body, pointer, expected) in [
+            ("<?xml version=\"1.0\"?><KMS><KeyId>k1</KeyId><Plaintext>x</Plaintext></KMS>", "/KeyId", named("k1")),
+            ("<R>\n <KeyMetadata>\n <KeyId>k1</KeyId></KeyMetadata></R>\n", "/KeyMetadata/KeyId", named("k1")),
+            ("<R><A><KeyId>k1</KeyId></A></R>", "/KeyId", Absent),
+            ("<R><KeyId/></R>", "/KeyId", named("")),
+            ("<R><KeyId>k1</KeyId><KeyId>k1</KeyId></R>", "/KeyId", Unreadable),
+            ("<R><KeyId>k&#49;</KeyId></R>", "/KeyId", named("k&")),
+            ("<!DOCTYPE R [<!ENTITY a \"k1\">]><R><KeyId>&a;</KeyId></R>", "/KeyId", Unreadable),
+            ("<R><KeyId><![CDATA[k1]]></KeyId></R>", "/KeyId", Unreadable),
+            ("<R><KeyId>k1</KeyId></R><R><KeyId>k2</KeyId></R>", "/KeyId", Unreadable),
+            ("<R><KeyId>k1</KeyId>", "/KeyId", Unreadable),
+            ("{\"KeyId\":\"k1\"}", "/KeyId", Unreadable),
+        ] {
+            assert_eq!(answered_key(Format::Xml, body.as_bytes(), pointer), expected, "{body}");
+        }
+        assert_eq!(answered_key(Format::Json, b"{\"KeyId\":\"\xff\"}", "/KeyId"), Unreadable);
+    }
+
+    #[test]
+    fn errors_say_what_errors_say() {
+        for (format, body, expected) in [
+            (Format::Json, r#"{"Code":"Forbidden.KeyNotFound","Message":"m","RequestId":"r","HostId":"h"}"#, true),
+            (Format::Json, r#"{"Code":"X","Message":"m","Plaintext":"secret"}"#, false),
+            (Format::Json, "secret", false),
+            (Format::Xml, "<Error><Code>X</Code><Message>m</Message></Error>", true),
+            (Format::Xml, "<Error><Code>X</Code><Plaintext>secret</Plaintext></Error>", false),
+            (Format::Xml, "secret", false),
+        ] {
+            assert_eq!(is_plain_error(format, body.as_bytes()), expected, "{body}");
+        }
+    }
+}

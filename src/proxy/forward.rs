@@ -1,0 +1,181 @@
+//! The path of a request to a KMS elsewhere: judged, with questions to KMS where a name is not known; sent; and its answer
+//! judged before anybody sees it.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::reply::{Executed, Reply, Told};
+use crate::authz::{Judgement, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer};
+use crate::kms::{Answer, AnsweredKey, Format, KmsError, RawRequest, answered_key, is_plain_error};
+use crate::served::{self, Asked};
+use crate::settings::PolicyOperations;
+use crate::store::{PolicyChange, Store};
+use crate::upstream::{NoAnswer, Received, Upstream};
+
+/// How often KMS is asked for names before one request is judged: an alias, whose key it is, its tags.
+const LOOKUPS_MAX: usize = 4;
+
+/// Judges a request. What nobody knows is asked, as often as that helps.
+pub async fn judge(
+    upstream: &Upstream,
+    store: &Store,
+    raw: &RawRequest<'_>,
+    now: Timestamp,
+) -> (std::sync::Arc<Snapshot>, Judgement) {
+    let mut asked = 0;
+    loop {
+        let snapshot = store.current();
+        let judgement = authorize(&snapshot, raw, now);
+        match &judgement.verdict {
+            Err(Rejection::Unresolved(what)) if asked < LOOKUPS_MAX && upstream.look_up(what).await => asked += 1,
+            _ => return (snapshot, judgement),
+        }
+    }
+}
+
+/// Has a permitted request executed by a KMS elsewhere.
+pub async fn execute(
+    upstream: &Upstream,
+    store: &Store,
+    snapshot: &Snapshot,
+    permit: &Permit,
+    raw: &RawRequest<'_>,
+    trail: &mut Trail,
+    now: Timestamp,
+) -> Executed {
+    let received = match upstream.execute(permit, raw, &snapshot.directory).await {
+        Ok(received) => received,
+        Err(why) => return Executed { told: Told::of_failure(why), ..Executed::failed(why.error()) },
+    };
+    let mut told = Told::of_answer(&received);
+    let result = release(upstream, store, permit, raw, &received, trail, now).await;
+    let Some(received) = (match result {
+        Ok(()) => readable(received),
+        Err(rejection) => {
+            upstream.withheld();
+            return Executed { told, ..Executed::failed(rejection.error()) };
+        }
+    }) else {
+        told.error = Some("malformed");
+        let why = NoAnswer::odd_answer();
+        return Executed { told, ..Executed::failed(why.error()) };
+    };
+    let answer: Option<Value> = (received.status == 200).then(|| serde_json::from_slice(&received.body).ok()).flatten();
+    let mut changes = Vec::new();
+    if let Some(answer) = &answer {
+        upstream.learn(permit, answer);
+        match mirrored(upstream, store, permit, now) {
+            Ok(change) => changes.extend(change),
+            Err(error) => return Executed { told, ..Executed::failed(error) },
+        }
+    }
+    let reply = reply(permit.request().format, received, answer);
+    Executed { result: Ok(reply), changes, told }
+}
+
+/// Whether an answer may be released; asks KMS whose key it is where nobody knows.
+async fn release(
+    upstream: &Upstream,
+    store: &Store,
+    permit: &Permit,
+    raw: &RawRequest<'_>,
+    received: &Received,
+    trail: &mut Trail,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    let Some(proof) = &permit.route().proof else { return Ok(()) };
+    let format = format_of(received);
+    let verdict = match (received.status, decoded(received)) {
+        (_, None) => Err(Rejection::Withheld(Withheld::Unreadable)),
+        (200, Some(body)) => {
+            let key = answered_key(format, &body, proof.at);
+            let verdict = judge_as_known(upstream, store, permit, raw, &key, trail, now).await;
+            if verdict.is_ok() {
+                upstream.released();
+            }
+            verdict
+        }
+        // An error is no secret, unless it says more than errors do.
+        (_, Some(body)) if !proof.is_needed || is_plain_error(format, &body) => Ok(()),
+        (_, Some(_)) => Err(Rejection::Withheld(Withheld::OddError)),
+    };
+    trail.released(&verdict);
+    verdict
+}
+
+async fn judge_as_known(
+    upstream: &Upstream,
+    store: &Store,
+    permit: &Permit,
+    raw: &RawRequest<'_>,
+    key: &AnsweredKey,
+    trail: &mut Trail,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    for _ in 0..LOOKUPS_MAX {
+        // As it is now: policies may have changed, and names may be known by now.
+        match judge_answer(&store.current(), raw, permit, key, now, trail) {
+            Err(Rejection::Unresolved(what)) if upstream.look_up(&what).await => {}
+            verdict => return verdict,
+        }
+    }
+    judge_answer(&store.current(), raw, permit, key, now, trail)
+}
+
+/// The body as it was before it was compressed, bounded; `None` if it cannot be known. Only what the client asked for under
+/// its signature is compressed at all.
+fn decoded(received: &Received) -> Option<Cow<'_, [u8]>> {
+    match received.content_encoding.as_deref() {
+        None => Some(Cow::Borrowed(&received.body)),
+        Some(coding) => received.decompressed(coding).map(Cow::Owned),
+    }
+}
+
+fn format_of(received: &Received) -> Format {
+    if received.content_type.contains("xml") { Format::Xml } else { Format::Json }
+}
+
+/// An answer that clients can read: JSON or XML, and not empty. `None` for anything else, such as the page of a proxy.
+fn readable(received: Received) -> Option<Received> {
+    let is_known = received.content_type.contains("json") || received.content_type.contains("xml");
+    (is_known && !received.body.is_empty()).then_some(received)
+}
+
+/// The answer as the client gets it: as it came, or in the format that the client asked for.
+fn reply(wanted: Format, received: Received, answer: Option<Value>) -> Reply {
+    let is_as_wanted = wanted == Format::Json || format_of(&received) == Format::Xml;
+    let parsed = answer.or_else(|| serde_json::from_slice(&received.body).ok());
+    match parsed {
+        Some(Value::Object(members)) if !is_as_wanted => Reply::Written(received.status, members),
+        _ => Reply::Whole(received.into_answer()),
+    }
+}
+
+/// What was set at KMS with success is enforced here, where the settings say so. Blocks for a moment.
+fn mirrored(
+    upstream: &Upstream,
+    store: &Store,
+    permit: &Permit,
+    now: Timestamp,
+) -> Result<Option<PolicyChange>, KmsError> {
+    let is_setting = matches!(permit.request().call.name(), "SetKeyPolicy" | "SetSecretPolicy");
+    if upstream.policy_operations() != PolicyOperations::Mirrored || !is_setting {
+        return Ok(None);
+    }
+    let asked = Asked { permit, store, now };
+    tokio::task::block_in_place(|| served::set_policy(&asked)).map(Some)
+}
+
+impl Received {
+    /// The same, for the client.
+    pub fn into_answer(mut self) -> Answer {
+        let mut headers = std::mem::take(&mut self.headers);
+        if let Some(coding) = self.content_encoding.take() {
+            headers.push(("content-encoding".to_owned(), coding.into_bytes()));
+        }
+        let body = std::mem::take(&mut *self.body);
+        Answer { status: self.status, content_type: Cow::Owned(self.content_type.clone()), headers, body }
+    }
+}

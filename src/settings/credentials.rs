@@ -1,0 +1,144 @@
+//! Where access keys for signing come from: `[upstream.credentials]`, and those of callers.
+
+use std::path::{Path, PathBuf};
+
+use crate::source::toml::Section;
+
+/// Where an access key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// It stands in the settings, but for its secret.
+    AccessKey {
+        /// Its id.
+        id: String,
+        /// Where its secret is.
+        secret: SecretPlace,
+        /// Where its token is, if it is a session's.
+        security_token: Option<SecretPlace>,
+    },
+    /// The environment, as the official SDKs read it.
+    Environment,
+    /// `~/.alibabacloud/credentials.ini`.
+    CredentialsFile {
+        /// Another file.
+        path: Option<PathBuf>,
+        /// Another profile than `default`.
+        profile: Option<String>,
+    },
+    /// `~/.aliyun/config.json`, of Alibaba Cloud's command line.
+    CliProfile {
+        /// Another file.
+        path: Option<PathBuf>,
+        /// Another profile than the current one.
+        profile: Option<String>,
+    },
+    /// A service that hands out sessions.
+    Uri {
+        /// Its address; `None` for that in `ALIBABA_CLOUD_CREDENTIALS_URI`.
+        uri: Option<String>,
+    },
+    /// The RAM role of the ECS instance.
+    EcsRamRole {
+        /// Its name; `None` for whichever the instance has.
+        role: Option<String>,
+        /// Where the metadata service is; `None` for where it always is.
+        endpoint: Option<String>,
+    },
+    /// A RAM role that trusts a token of an OIDC provider (RRSA).
+    OidcRole {
+        /// The role; `None` for that in the environment.
+        role_arn: Option<String>,
+        /// The provider; `None` for that in the environment.
+        provider_arn: Option<String>,
+        /// The file of the token; `None` for that in the environment.
+        token_file: Option<PathBuf>,
+        /// The name of the session; `None` for that in the environment.
+        session_name: Option<String>,
+        /// Where STS is; `None` for `https://sts.aliyuncs.com`.
+        sts_endpoint: Option<String>,
+        /// How long a session lasts.
+        duration_seconds: u32,
+    },
+}
+
+/// Where a secret is. It never stands in the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretPlace {
+    /// In a file.
+    File(PathBuf),
+    /// In a variable of the environment.
+    Environment(String),
+}
+
+/// Every source by its name.
+const SOURCES: &[(&str, Read)] = &[
+    ("access_key", access_key),
+    ("environment", |_, _| Some(CredentialSource::Environment)),
+    ("credentials_file", |section, folder| {
+        Some(CredentialSource::CredentialsFile {
+            path: path(section, "file", folder),
+            profile: text(section, "profile"),
+        })
+    }),
+    ("cli_profile", |section, folder| {
+        Some(CredentialSource::CliProfile { path: path(section, "file", folder), profile: text(section, "profile") })
+    }),
+    ("uri", |section, _| Some(CredentialSource::Uri { uri: text(section, "uri") })),
+    ("ecs_ram_role", |section, _| {
+        Some(CredentialSource::EcsRamRole { role: text(section, "role"), endpoint: text(section, "endpoint") })
+    }),
+    ("oidc_role", oidc_role),
+];
+
+type Read = fn(&Section<'_>, &Path) -> Option<CredentialSource>;
+
+pub(super) fn read(section: &Section<'_>, folder: &Path) -> Option<CredentialSource> {
+    let names = || SOURCES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    section.require("source", &format!("where the access key comes from: {}", names()));
+    let found = section.parsed("source", |given| {
+        let found = SOURCES.iter().find(|(name, _)| *name == given);
+        found.map(|(_, read)| *read).ok_or_else(|| format!("must be one of {}", names()))
+    });
+    let source = found.and_then(|read| read(section, folder));
+    section.finish();
+    source
+}
+
+fn access_key(section: &Section<'_>, folder: &Path) -> Option<CredentialSource> {
+    section.require("id", "the id of the access key");
+    let secret = place(section, "secret_file", "secret_env", folder);
+    if secret.is_none() {
+        section
+            .problem("the secret of the access key is missing: name its file (secret_file) or variable (secret_env)");
+    }
+    let security_token = place(section, "security_token_file", "security_token_env", folder);
+    Some(CredentialSource::AccessKey { id: text(section, "id")?, secret: secret?, security_token })
+}
+
+fn oidc_role(section: &Section<'_>, folder: &Path) -> Option<CredentialSource> {
+    let duration = section.integer("duration_seconds", 900..43_201).and_then(|it| u32::try_from(it).ok());
+    Some(CredentialSource::OidcRole {
+        role_arn: text(section, "role_arn"),
+        provider_arn: text(section, "provider_arn"),
+        token_file: path(section, "token_file", folder),
+        session_name: text(section, "session_name"),
+        sts_endpoint: text(section, "sts_endpoint"),
+        duration_seconds: duration.unwrap_or(3600),
+    })
+}
+
+fn place(section: &Section<'_>, file: &'static str, variable: &'static str, folder: &Path) -> Option<SecretPlace> {
+    let (file, variable) = (path(section, file, folder), text(section, variable));
+    if file.is_some() && variable.is_some() {
+        section.problem("a secret is in a file or in a variable, not in both");
+    }
+    file.map(SecretPlace::File).or(variable.map(SecretPlace::Environment))
+}
+
+fn text(section: &Section<'_>, name: &'static str) -> Option<String> {
+    section.string(name).map(str::to_owned)
+}
+
+fn path(section: &Section<'_>, name: &'static str, folder: &Path) -> Option<PathBuf> {
+    section.string(name).map(|path| folder.join(path))
+}

@@ -1,0 +1,261 @@
+//! `[upstream]`: the KMS that requests are forwarded to, and how.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::Uri;
+use ipnet::IpNet;
+
+use super::credentials::{self, CredentialSource};
+use super::networks;
+use crate::authz::parse_principal;
+use crate::kms::is_account_id;
+use crate::source::toml::Section;
+
+/// `[upstream]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where KMS is.
+    pub endpoint: Endpoint,
+    /// The name that its certificate must have.
+    pub server_name: String,
+    /// Other names that clients may have signed for; only used where signatures are passed through.
+    pub also_named: Vec<String>,
+    /// The authorities of its certificate: PEM; `None` for those of the system.
+    pub ca: Option<PathBuf>,
+    /// How requests are forwarded.
+    pub mode: Mode,
+    /// Keyward's own credentials, and those of some callers.
+    pub credentials: UpstreamCredentials,
+    /// Who answers the four operations on policies.
+    pub policy_operations: PolicyOperations,
+    /// How long each part of an exchange may take.
+    pub patience: Patience,
+    /// The largest answer, in bytes.
+    pub answer_bytes: usize,
+    /// How many requests may be on their way at the same time.
+    pub requests: usize,
+    /// How long a connection is kept that nobody uses.
+    pub idle: Duration,
+    /// How often the name of the endpoint is resolved.
+    pub resolve: Duration,
+    /// The networks that its addresses must be in; empty for any.
+    pub networks: Vec<IpNet>,
+    /// After how many failures in a row nobody tries any more, and for how long.
+    pub circuit: (u32, Duration),
+    /// Whether KMS is asked for names that a request needs and nobody knows.
+    pub lookups: bool,
+    /// How often all keys, aliases and secrets are listed, if at all.
+    pub listing: Option<Duration>,
+    /// For how long is believed what names stand for.
+    pub remember: Duration,
+}
+
+/// Where KMS is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Over TLS. Without it only on loopback.
+    pub secure: bool,
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// As it stands in the header `Host`: without the port where that is the usual one.
+    pub fn authority(&self) -> String {
+        let usual = if self.secure { 443 } else { 80 };
+        if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+    }
+}
+
+/// How requests are forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Written anew from what was judged, and signed by Keyward.
+    ReSign(SignAs),
+    /// As they came, with the client's own signature.
+    PassThrough,
+}
+
+/// With whose credentials Keyward signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignAs {
+    /// Its own, or those that the settings name for the caller.
+    Keyward,
+    /// The caller's access key, from the directory.
+    Caller,
+}
+
+/// Credentials for signing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpstreamCredentials {
+    /// Keyward's own, and the account that they are of.
+    pub own: Option<(String, CredentialSource)>,
+    /// Those of some callers, by ARN; sessions have their role's.
+    pub callers: Vec<(String, String, CredentialSource)>,
+}
+
+/// Who answers SetKeyPolicy, GetKeyPolicy, SetSecretPolicy and GetSecretPolicy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyOperations {
+    /// Keyward, with the policies that it enforces.
+    Served,
+    /// KMS, with its own.
+    Forwarded,
+    /// KMS; what is set there with success is enforced here as well.
+    Mirrored,
+}
+
+/// How long each part of an exchange may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Connecting, TLS included.
+    pub connect: Duration,
+    /// Sending the request.
+    pub send: Duration,
+    /// Waiting for the head of the answer.
+    pub answer: Duration,
+    /// Receiving the rest of it.
+    pub body: Duration,
+}
+
+pub(super) fn read(section: &Section<'_>, account: Option<&str>, folder: &Path) -> Option<Upstream> {
+    section.require("endpoint", "where KMS is, for example \"https://kms.cn-hangzhou.aliyuncs.com\"");
+    let endpoint = section.parsed("endpoint", endpoint);
+    let mode = mode(section);
+    let credentials = credentials(section, account, folder);
+    if mode == Mode::ReSign(SignAs::Keyward) && credentials.own.is_none() && credentials.callers.is_empty() {
+        section.problem(
+            "mode = \"re-sign\" needs credentials to sign with: write [upstream.credentials], or sign_as = \"caller\"",
+        );
+    }
+    let named = section.string("server_name").map(str::to_owned);
+    let lookups = section.boolean("lookups").unwrap_or(true);
+    let listing = seconds(section, "listing_seconds", 0..86_401, 0);
+    let upstream = Upstream {
+        server_name: named.unwrap_or_else(|| endpoint.as_ref().map_or_else(String::new, |it| it.host.clone())),
+        also_named: section
+            .strings("also_named")
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, _)| name.to_lowercase())
+            .collect(),
+        ca: section.string("ca").map(|file| folder.join(file)),
+        mode,
+        policy_operations: policy_operations(section),
+        patience: Patience {
+            connect: milliseconds(section, "connect_ms", 2_000),
+            send: milliseconds(section, "send_ms", 2_000),
+            answer: milliseconds(section, "answer_ms", 8_000),
+            body: milliseconds(section, "body_ms", 4_000),
+        },
+        answer_bytes: number(section, "answer_bytes", 1_024..67_108_865, 1_048_576),
+        requests: number(section, "requests", 1..65_537, 256),
+        idle: seconds(section, "idle_seconds", 1..3_601, 30),
+        resolve: seconds(section, "resolve_seconds", 1..86_401, 30),
+        networks: networks(section, "networks"),
+        circuit: (
+            u32::try_from(section.integer("failures", 1..1_001).unwrap_or(5)).unwrap_or(5),
+            milliseconds(section, "pause_ms", 1_000),
+        ),
+        lookups: lookups && credentials.own.is_some(),
+        listing: (!listing.is_zero()).then_some(listing),
+        remember: seconds(section, "remember_seconds", 10..86_401, 300),
+        credentials,
+        endpoint: endpoint.unwrap_or(Endpoint { secure: true, host: String::new(), port: 443 }),
+    };
+    if upstream.listing.is_some() && upstream.credentials.own.is_none() {
+        section.report_at("listing_seconds", "needs credentials of Keyward's own: write [upstream.credentials]");
+    }
+    section.finish();
+    Some(upstream)
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
+    const WRONG: &str = "must be a URL without a path, such as \"https://kms.cn-hangzhou.aliyuncs.com\"";
+    let uri: Uri = text.parse().map_err(|_| WRONG)?;
+    let secure = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(WRONG),
+    };
+    let host = uri.host().filter(|_| uri.path() == "/" && uri.query().is_none()).ok_or(WRONG)?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(WRONG);
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_lowercase();
+    if !secure && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
+        return Err("must be https: without TLS, KMS may only be at an address on loopback");
+    }
+    let usual = if secure { 443 } else { 80 };
+    Ok(Endpoint { secure, host, port: uri.port_u16().unwrap_or(usual) })
+}
+
+fn mode(section: &Section<'_>) -> Mode {
+    let sign_as = section.parsed("sign_as", |text| match text {
+        "keyward" => Ok(SignAs::Keyward),
+        "caller" => Ok(SignAs::Caller),
+        _ => Err("must be \"keyward\" or \"caller\""),
+    });
+    let mode = section.parsed("mode", |text| match text {
+        "re-sign" => Ok(Mode::ReSign(sign_as.unwrap_or(SignAs::Keyward))),
+        "pass-through" => Ok(Mode::PassThrough),
+        _ => Err("must be \"re-sign\" or \"pass-through\""),
+    });
+    if mode == Some(Mode::PassThrough) && sign_as.is_some() {
+        section.report_at("sign_as", "is for mode = \"re-sign\": what is passed through has its client's signature");
+    }
+    mode.unwrap_or(Mode::ReSign(sign_as.unwrap_or(SignAs::Keyward)))
+}
+
+fn policy_operations(section: &Section<'_>) -> PolicyOperations {
+    let chosen = section.parsed("policy_operations", |text| match text {
+        "served" => Ok(PolicyOperations::Served),
+        "forwarded" => Ok(PolicyOperations::Forwarded),
+        "mirrored" => Ok(PolicyOperations::Mirrored),
+        _ => Err("must be \"served\", \"forwarded\" or \"mirrored\""),
+    });
+    chosen.unwrap_or(PolicyOperations::Served)
+}
+
+fn credentials(section: &Section<'_>, account: Option<&str>, folder: &Path) -> UpstreamCredentials {
+    let own = section.section("credentials");
+    let of = account_of(&own).or_else(|| account.map(str::to_owned));
+    let own = own.is_there().then(|| credentials::read(&own, folder)).flatten();
+    let mut callers = Vec::new();
+    for caller in section.listed_sections("callers") {
+        caller.require("arn", "the caller that these credentials are for: a user, a role or an account's root");
+        let arn = caller.parsed("arn", |text| {
+            parse_principal(text).map(|principal| (principal.role_arn(), principal.account.to_string()))
+        });
+        let found = caller.section("credentials");
+        let account = account_of(&found);
+        let source = credentials::read(&found, folder);
+        caller.finish();
+        if let (Some((arn, own)), Some(source)) = (arn, source) {
+            callers.push((arn, account.unwrap_or(own), source));
+        }
+    }
+    UpstreamCredentials { own: of.zip(own), callers }
+}
+
+fn account_of(section: &Section<'_>) -> Option<String> {
+    section.parsed("account", |text| {
+        if is_account_id(text) { Ok(text.to_owned()) } else { Err("must be an account id, which is digits only") }
+    })
+}
+
+fn milliseconds(section: &Section<'_>, name: &'static str, default: u64) -> Duration {
+    Duration::from_millis(section.integer(name, 1..300_001).unwrap_or(default))
+}
+
+fn seconds(section: &Section<'_>, name: &'static str, range: std::ops::Range<u64>, default: u64) -> Duration {
+    Duration::from_secs(section.integer(name, range).unwrap_or(default))
+}
+
+fn number(section: &Section<'_>, name: &'static str, range: std::ops::Range<u64>, default: usize) -> usize {
+    section.integer(name, range).and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
+}

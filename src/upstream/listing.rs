@@ -1,0 +1,74 @@
+//! Listing what there is, now and then, with Keyward's own credentials: so that ciphertexts, aliases and secrets are known
+//! before anybody uses them. What cannot be listed is left out; the next time tries again.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::Upstream;
+use crate::kms::Params;
+
+/// The largest page that KMS gives.
+const PAGE: usize = 100;
+
+/// How many pages are asked for at most.
+const PAGES_MAX: usize = 1_000;
+
+impl Upstream {
+    /// Lists everything again and again, if the settings say so.
+    pub(super) async fn keep_listed(&self) {
+        let Some(pause) = self.settings.listing else { return };
+        loop {
+            let (begun, listed) = (Instant::now(), self.list_everything().await);
+            match listed {
+                Some(names) => tracing::debug!(names, seconds = begun.elapsed().as_secs_f32(), "names were listed"),
+                None => tracing::warn!("names could not be listed: KMS does not answer, or refuses"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// How many things there are; `None` if they could not all be listed.
+    async fn list_everything(&self) -> Option<usize> {
+        let keys = self.pages("ListKeys", &[], "/Keys/Key").await?;
+        self.pages("ListAliases", &[], "/Aliases/Alias").await?;
+        for key in keys.iter().filter_map(|key| key.get("KeyId")?.as_str()) {
+            // A key of which no version can be listed is one without a ciphertext that anybody could know.
+            self.pages("ListKeyVersions", &[("KeyId", key)], "/KeyVersions/KeyVersion").await;
+        }
+        let secrets = self.pages("ListSecrets", &[], "/SecretList/Secret").await?;
+        for secret in secrets.iter().filter_map(|secret| secret.get("SecretName")?.as_str()) {
+            let params: Params = [("SecretName", secret), ("FetchTags", "true")].into_iter().collect();
+            if let Ok(Some(answer)) = self.ask("DescribeSecret", &params).await {
+                self.heard("DescribeSecret", &answer);
+            }
+        }
+        Some(keys.len() + secrets.len())
+    }
+
+    /// All pages of a list, each of which is learned from.
+    async fn pages(&self, operation: &str, params: &[(&str, &str)], elements: &str) -> Option<Vec<Value>> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let (number, size) = (page.to_string(), PAGE.to_string());
+            let paging = [("PageNumber", number.as_str()), ("PageSize", size.as_str())];
+            let params: Params = params.iter().copied().chain(paging).collect();
+            let answer = self.ask(operation, &params).await.ok()??;
+            self.heard(operation, &answer);
+            let found = answer.pointer(elements).and_then(Value::as_array).cloned().unwrap_or_default();
+            let is_last = found.len() < PAGE;
+            all.extend(found);
+            if is_last {
+                break;
+            }
+        }
+        Some(all)
+    }
+
+    fn heard(&self, operation: &str, answer: &Value) {
+        if let Some(here) = self.own_address() {
+            self.lock_knowledge().learn(operation, answer, (here.region, here.account), Instant::now());
+            self.publish();
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! THE KMS ELSEWHERE: forwarding what is permitted, and what its answers teach.
+//!
+//! It asks nobody whether a request is allowed: a [`Permit`] says so, and how it is to be executed. Whether an answer may
+//! be released is for `authz` to say. A request is sent once; only what changes nothing is sent again, and only when a kept
+//! connection turned out to be closed.
+
+mod addresses;
+mod circuit;
+mod credentials;
+mod exchange;
+mod keys;
+mod knowledge;
+mod listing;
+mod lookups;
+mod outgoing;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+pub use credentials::{Credential, Profile, Report, cli_profile_in};
+pub use exchange::{Failure, FailureKind, Received};
+
+use crate::authn::Directory;
+use crate::authz::Permit;
+use crate::kms::{Call, Effect, ErrorCode, KmsError, RawRequest};
+use crate::settings::{self, Mode, PolicyOperations, Settings, read_text};
+use crate::source::{Problem, shown};
+use crate::store::Store;
+use crate::telemetry::UpstreamMetrics;
+use addresses::{Addresses, Resolved};
+use circuit::Circuit;
+use exchange::Connections;
+use keys::Keys;
+use knowledge::Knowledge;
+use lookups::Asking;
+use outgoing::Outgoing;
+
+/// How many addresses are tried for one request.
+const ADDRESSES_TRIED_MAX: usize = 3;
+
+/// How soon a name is resolved again that could not be.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
+
+/// A KMS elsewhere.
+pub struct Upstream {
+    settings: settings::Upstream,
+    region: String,
+    /// What it is told its name is.
+    host: String,
+    connections: Connections,
+    addresses: Addresses,
+    circuit: Mutex<Circuit>,
+    /// For requests on their way.
+    room: Semaphore,
+    keys: Keys,
+    knowledge: Mutex<Knowledge>,
+    asking: Asking,
+    store: Arc<Store>,
+    metrics: UpstreamMetrics,
+    clock: fn() -> Timestamp,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// Too many are on their way.
+    Busy,
+    /// KMS did not answer the last ones.
+    CircuitOpen,
+    /// Its name has no address.
+    NoAddress,
+    /// Nobody can sign.
+    NoCredentials,
+    /// The request cannot be sent as it is.
+    Unsendable,
+    /// The exchange failed.
+    Failed(Failure),
+}
+
+impl NoAnswer {
+    /// The word for it in metrics and audit lines, from a closed set.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::CircuitOpen => "circuit_open",
+            Self::NoAddress => "no_address",
+            Self::NoCredentials => "no_credentials",
+            Self::Unsendable => "unsendable",
+            Self::Failed(failure) => failure.kind.as_str(),
+        }
+    }
+
+    /// Whether KMS may have executed the request.
+    pub fn may_be_executed(self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.may_be_executed)
+    }
+
+    /// What came is no answer of KMS's.
+    pub fn odd_answer() -> Self {
+        Self::Failed(Failure { kind: FailureKind::Malformed, may_be_executed: true, was_stale: false })
+    }
+
+    /// What the client is told: 503 where nothing was executed, otherwise 502 or 504.
+    pub fn error(self) -> KmsError {
+        let unknown = "Whether the request was executed is not known.";
+        let (status, message) = match self {
+            Self::Failed(Failure { kind: FailureKind::AnswerTimeout | FailureKind::BodyTimeout, .. }) => {
+                (504, format!("KMS did not answer in time. {unknown}"))
+            }
+            Self::Failed(failure) if failure.may_be_executed => (502, format!("The answer of KMS was lost. {unknown}")),
+            Self::Unsendable => return ErrorCode::RequestTargetTooLong.into(),
+            _ => (503, ErrorCode::ServiceUnavailableTemporary.message().to_owned()),
+        };
+        KmsError { status, ..KmsError::new(ErrorCode::ServiceUnavailableTemporary, message) }
+    }
+}
+
+impl Upstream {
+    /// Nothing is connected yet; credentials are being fetched.
+    ///
+    /// # Errors
+    /// The authorities cannot be used, or a thread cannot be started.
+    pub fn open(
+        settings: &Settings,
+        upstream: &settings::Upstream,
+        store: Arc<Store>,
+        metrics: UpstreamMetrics,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, Vec<Problem>> {
+        if let Some(ca) = &upstream.ca {
+            check_authorities(ca)?;
+        }
+        let keys = Keys::start(upstream, clock);
+        let keys = keys.map_err(|error| vec![Problem::of_file("upstream.credentials", error.to_string())])?;
+        let (failures, pause) = upstream.circuit;
+        let opened = Self {
+            region: settings.kms.region.clone(),
+            host: upstream.endpoint.authority(),
+            connections: Connections::new(upstream, metrics.clone()),
+            addresses: Addresses::new(upstream.endpoint.clone(), upstream.networks.clone()),
+            circuit: Mutex::new(Circuit::new(failures, pause)),
+            room: Semaphore::new(upstream.requests),
+            keys,
+            knowledge: Mutex::new(Knowledge::new(upstream.remember)),
+            asking: Asking::default(),
+            settings: upstream.clone(),
+            store,
+            metrics,
+            clock,
+        };
+        opened.publish();
+        Ok(opened)
+    }
+
+    /// Where it is, as people write it.
+    pub fn endpoint(&self) -> String {
+        format!("{}://{}", if self.settings.endpoint.secure { "https" } else { "http" }, self.host)
+    }
+
+    /// How requests are forwarded.
+    pub fn mode(&self) -> Mode {
+        self.settings.mode
+    }
+
+    /// Who answers the operations on policies.
+    pub fn policy_operations(&self) -> PolicyOperations {
+        self.settings.policy_operations
+    }
+
+    /// Has a permitted request executed: its answer, as it came.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn execute(
+        &self,
+        permit: &Permit,
+        raw: &RawRequest<'_>,
+        directory: &Directory,
+    ) -> Result<Received, NoAnswer> {
+        let call = &permit.request().call;
+        let changes = call.effect() == Effect::Write;
+        let is_repeatable = matches!(call, Call::Known(operation) if operation.is_repeatable());
+        match self.settings.mode {
+            Mode::PassThrough => {
+                let sent = outgoing::passed_through(raw, &permit.request().scheme, &self.host);
+                let sent = sent.map_err(|_| NoAnswer::Unsendable)?;
+                // A signature is good for one sending.
+                self.send(&|| Some(sent.clone()), changes, false).await
+            }
+            Mode::ReSign(sign_as) => {
+                let key = self.keys.of(permit, sign_as, directory, (self.clock)()).ok_or(NoAnswer::NoCredentials)?;
+                let make = || Some(key.sign((self.clock)(), |signer| outgoing::re_signed(permit, &self.host, signer)));
+                self.send(&make, changes, is_repeatable).await
+            }
+        }
+    }
+
+    /// Sends a request, to one address after the other until one can be connected to. What changes something goes over a
+    /// connection that nobody used before, so that it is not lost to one that is being closed.
+    async fn send(
+        &self,
+        make: &(dyn Fn() -> Option<Outgoing> + Send + Sync),
+        changes: bool,
+        is_repeatable: bool,
+    ) -> Result<Received, NoAnswer> {
+        let result = self.send_uncounted(make, changes, is_repeatable).await;
+        if let Err(why) = &result {
+            self.metrics.errors.with_label_values(&[why.reason()]).inc();
+        }
+        result
+    }
+
+    async fn send_uncounted(
+        &self,
+        make: &(dyn Fn() -> Option<Outgoing> + Send + Sync),
+        changes: bool,
+        is_repeatable: bool,
+    ) -> Result<Received, NoAnswer> {
+        let _room = self.room.try_acquire().map_err(|_| NoAnswer::Busy)?;
+        let _running = Running::new(&self.metrics);
+        let addresses = self.addresses.in_turn(Instant::now());
+        if addresses.is_empty() {
+            return Err(NoAnswer::NoAddress);
+        }
+        if !self.lock_circuit().may_try(Instant::now()) {
+            return Err(NoAnswer::CircuitOpen);
+        }
+        let result = self.try_each(&addresses, make, changes, is_repeatable).await;
+        self.noted(&result);
+        result
+    }
+
+    async fn try_each(
+        &self,
+        addresses: &[SocketAddr],
+        make: &(dyn Fn() -> Option<Outgoing> + Send + Sync),
+        changes: bool,
+        is_repeatable: bool,
+    ) -> Result<Received, NoAnswer> {
+        let mut last = NoAnswer::NoAddress;
+        for address in addresses.iter().take(ADDRESSES_TRIED_MAX) {
+            let outgoing = make().ok_or(NoAnswer::NoCredentials)?;
+            let mut result = self.connections.exchange(*address, &outgoing, changes).await;
+            if is_repeatable && matches!(&result, Err(failure) if failure.was_stale) {
+                self.metrics.retries.inc();
+                let outgoing = make().ok_or(NoAnswer::NoCredentials)?;
+                result = self.connections.exchange(*address, &outgoing, true).await;
+            }
+            let connected = !matches!(&result, Err(failure) if !failure.may_be_executed);
+            self.addresses.tried(*address, connected, Instant::now());
+            match result {
+                Ok(received) => return Ok(received),
+                Err(failure) if failure.may_be_executed => return Err(NoAnswer::Failed(failure)),
+                Err(failure) => last = NoAnswer::Failed(failure),
+            }
+        }
+        Err(last)
+    }
+
+    /// What came of it, for those who come next.
+    fn noted(&self, result: &Result<Received, NoAnswer>) {
+        let mut circuit = self.lock_circuit();
+        match result {
+            Ok(_) => circuit.answered(),
+            // An answer that is too large or leads elsewhere is one.
+            Err(NoAnswer::Failed(Failure { kind: FailureKind::TooLarge | FailureKind::Redirect, .. })) => {
+                circuit.answered();
+            }
+            Err(why) => {
+                if circuit.failed(Instant::now()) {
+                    tracing::error!(
+                        endpoint = self.endpoint(),
+                        reason = why.reason(),
+                        "KMS does not answer; requests are refused for a moment"
+                    );
+                }
+            }
+        }
+        self.metrics.circuit_open.set(i64::from(circuit.is_open()));
+    }
+
+    /// Notes that an answer was judged and may be released.
+    pub fn released(&self) {
+        self.metrics.judged.with_label_values(&["released"]).inc();
+    }
+
+    /// Notes that an answer was judged and is withheld.
+    pub fn withheld(&self) {
+        self.metrics.judged.with_label_values(&["withheld"]).inc();
+    }
+
+    /// Learns from the answer to a permitted request, which succeeded.
+    pub fn learn(&self, permit: &Permit, answer: &Value) {
+        let name = permit.request().call.name();
+        let mut knowledge = self.lock_knowledge();
+        knowledge.learn_from(permit, answer, &self.region, Instant::now());
+        if permit.request().call.effect() == Effect::Write {
+            knowledge.forget_changed(name, permit.targets());
+        }
+        drop(knowledge);
+        self.publish();
+    }
+
+    /// Has judging know what was learned, if anything was.
+    fn publish(&self) {
+        let mut knowledge = self.lock_knowledge();
+        if let Some(index) = knowledge.take_changed(Instant::now()) {
+            self.metrics.names.set(i64::try_from(knowledge.len()).unwrap_or(i64::MAX));
+            self.store.publish_index(index);
+        }
+    }
+
+    /// How the credentials stand, by whose they are.
+    pub fn credentials(&self) -> Vec<(String, Report)> {
+        self.keys.reports()
+    }
+
+    /// Sets the metrics that are only known when somebody looks.
+    pub fn measure(&self) {
+        let (now, (all, good)) = ((self.clock)(), self.addresses.count(Instant::now()));
+        for (state, count) in [("good", good), ("aside", all - good)] {
+            self.metrics.addresses.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.keys.measure(&self.metrics, now);
+        self.publish();
+    }
+
+    /// Does what has to be done again and again, as long as anybody serves: resolves the name of the endpoint, and lists
+    /// what there is.
+    pub async fn keep(self: Arc<Self>) {
+        let listing = self.clone();
+        tokio::join!(self.keep_resolved(), listing.keep_listed());
+    }
+
+    async fn keep_resolved(&self) {
+        let Some((host, port)) = self.addresses.name() else { return };
+        let mut works = true;
+        loop {
+            let found: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {
+                Ok(found) => found.collect(),
+                Err(_) => Vec::new(),
+            };
+            let resolved = self.addresses.take(&found) != Resolved::Unusable;
+            if works && !resolved {
+                tracing::error!(host, answers = found.len(), "the endpoint's name has no address that may be used");
+            }
+            works = resolved;
+            tokio::time::sleep(if resolved { self.settings.resolve } else { RESOLVE_AGAIN }).await;
+        }
+    }
+
+    fn lock_circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_knowledge(&self) -> MutexGuard<'_, Knowledge> {
+        self.knowledge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is on its way, for the metrics, until this is dropped.
+struct Running<'a>(&'a UpstreamMetrics);
+
+impl<'a> Running<'a> {
+    fn new(metrics: &'a UpstreamMetrics) -> Self {
+        metrics.running.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.dec();
+    }
+}
+
+/// pingora takes it for granted that the file can be used.
+fn check_authorities(path: &std::path::Path) -> Result<(), Vec<Problem>> {
+    let wrong = |why: String| vec![Problem::of_file(shown(path), why)];
+    let text = read_text(path).map_err(|why| wrong(why.to_string()))?;
+    let mut roots = rustls::RootCertStore::empty();
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+        added.map_err(|error| wrong(format!("holds an unusable certificate: {error}")))?;
+        count += 1;
+    }
+    if count == 0 { Err(wrong("holds no certificate in PEM".to_owned())) } else { Ok(()) }
+}

@@ -1,0 +1,175 @@
+//! What is sent to KMS: a request that is permitted, written anew and signed, or as it came. Pure.
+//!
+//! Written anew, it says what was judged, and nothing that was not read. As it came, its target and body are the client's
+//! bytes; of its headers only those go on that the API has, so that nothing is said by a proxy or about one.
+
+use crate::authn::Signer;
+use crate::authz::Permit;
+use crate::kms::{ErrorCode, KmsError, Params, RawRequest, Scheme};
+
+/// A request as it is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The method.
+    pub method: String,
+    /// The target, which begins with `/`.
+    pub target: String,
+    /// Headers, without those of the framing.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What everything that is sent says of who sends it.
+const USER_AGENT: &str = concat!("Keyward/", env!("CARGO_PKG_VERSION"));
+
+/// An operation with these parameters, signed anew for `host`.
+pub fn signed(operation: &str, params: &Params, host: &str, signer: &Signer<'_>) -> Outgoing {
+    let request = signer.acs(operation, params, host);
+    let common = [("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", USER_AGENT)];
+    let signed = request.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
+    let common = common.into_iter().map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+    Outgoing {
+        method: "POST".to_owned(),
+        target: "/".to_owned(),
+        headers: signed.chain(common).collect(),
+        body: request.body.into_bytes(),
+    }
+}
+
+/// A permitted request, written anew from what was judged.
+pub fn re_signed(permit: &Permit, host: &str, signer: &Signer<'_>) -> Outgoing {
+    let request = permit.request();
+    let replaced = &permit.route().replaced;
+    let meant = |(name, value): (&str, &str)| {
+        let replacement = replaced.iter().find(|(replaced, _)| *replaced == name);
+        (name.to_owned(), replacement.map_or(value, |(_, value)| value).to_owned())
+    };
+    let params: Params = request.params.iter().map(meant).collect();
+    signed(request.call.name(), &params, host, signer)
+}
+
+/// A permitted request as it came. `host` takes the place of the Host where that is not signed.
+///
+/// # Errors
+/// Its target is of no form that can be sent.
+pub fn passed_through(raw: &RawRequest<'_>, scheme: &Scheme, host: &str) -> Result<Outgoing, KmsError> {
+    let signed: Vec<&str> = match scheme {
+        Scheme::Acs(signature) => signature.signed_headers.split(';').collect(),
+        Scheme::Rpc(_) | Scheme::ClientKey(_) | Scheme::Unsigned => Vec::new(),
+    };
+    let mut headers = Vec::new();
+    for (name, value) in raw.headers {
+        let name = name.as_str();
+        if (signed.contains(&name) || goes_on(name, scheme)) && name != "host" {
+            headers.push((name.to_owned(), value.as_bytes().to_vec()));
+        }
+    }
+    let named = raw.headers.get("host").map(|host| host.as_bytes().to_vec()).filter(|_| signed.contains(&"host"));
+    headers.push(("host".to_owned(), named.unwrap_or_else(|| host.as_bytes().to_vec())));
+    if !signed.contains(&"accept-encoding") {
+        headers.push(("accept-encoding".to_owned(), b"identity".to_vec()));
+    }
+    Ok(Outgoing { method: raw.method.to_owned(), target: origin_form(raw)?, headers, body: raw.body.to_vec() })
+}
+
+/// Whether a header goes on that the signature does not cover. The API's own are covered or, with V1, mean nothing: there the
+/// parameters count.
+fn goes_on(name: &str, scheme: &Scheme) -> bool {
+    const OF_THE_API: &[&str] = &["accept", "authorization", "content-md5", "content-type", "date", "user-agent"];
+    match scheme {
+        Scheme::Rpc(_) => OF_THE_API.contains(&name) && name != "authorization",
+        Scheme::Acs(_) | Scheme::ClientKey(_) | Scheme::Unsigned => {
+            OF_THE_API.contains(&name) || name.starts_with("x-acs-") || name.starts_with("x-kms-")
+        }
+    }
+}
+
+/// The target without scheme and authority.
+fn origin_form(raw: &RawRequest<'_>) -> Result<String, KmsError> {
+    let absolute = raw.target.strip_prefix("http://").or_else(|| raw.target.strip_prefix("https://"));
+    let origin = match absolute {
+        Some(rest) => rest.find('/').and_then(|slash| rest.get(slash..)),
+        None => Some(raw.target).filter(|target| target.starts_with('/')),
+    };
+    origin.map(str::to_owned).ok_or_else(|| ErrorCode::ApiNotFound.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::kms::{KmsRequest, Origin};
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+    }
+
+    fn passed(method: &str, target: &str, pairs: &[(&'static str, &str)], body: &[u8]) -> Outgoing {
+        let headers = headers(pairs);
+        let raw = RawRequest { method, target, headers: &headers, body, origin: Origin::unknown() };
+        let scheme = KmsRequest::parse(&raw).unwrap().scheme;
+        passed_through(&raw, &scheme, "kms.example").unwrap()
+    }
+
+    fn names(outgoing: &Outgoing) -> Vec<String> {
+        let mut names: Vec<String> =
+            outgoing.headers.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn v1_goes_on_with_another_host_and_without_what_is_not_signed() {
+        let target = "/?Action=Encrypt&Version=2016-01-20&AccessKeyId=K&Signature=s&SignatureMethod=HMAC-SHA1&SignatureVersion=1.0";
+        let outgoing = passed(
+            "POST",
+            &format!("http://127.0.0.1:1{target}"),
+            &[
+                ("host", "127.0.0.1:1"),
+                ("x-acs-action", "encrypt"),
+                ("x-forwarded-for", "1.2.3.4"),
+                ("cookie", "c"),
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("user-agent", "sdk"),
+                ("if-match", &"0".repeat(64)),
+            ],
+            b"KeyId=k",
+        );
+        assert_eq!((outgoing.target.as_str(), outgoing.body.as_slice()), (target, &b"KeyId=k"[..]));
+        let expected = [
+            "accept-encoding=identity",
+            "content-type=application/x-www-form-urlencoded",
+            "host=kms.example",
+            "user-agent=sdk",
+        ];
+        assert_eq!(names(&outgoing), expected);
+    }
+
+    #[test]
+    fn what_v3_signs_goes_on_as_it_is() {
+        let signed = "host;user-agent;x-acs-action;x-acs-content-sha256;x-acs-signature-nonce;x-acs-version;x-odd";
+        let authorization = format!("ACS3-HMAC-SHA256 Credential=K,SignedHeaders={signed},Signature=00");
+        let outgoing = passed(
+            "GET",
+            "/?KeyId=k%2B",
+            &[
+                ("host", "kms.cn-hangzhou.aliyuncs.com"),
+                ("x-acs-action", "DescribeKey"),
+                ("x-acs-version", "2016-01-20"),
+                ("x-acs-content-sha256", "e3"),
+                ("x-acs-signature-nonce", "n"),
+                ("user-agent", "sdk"),
+                ("x-odd", "o"),
+                ("x-other", "o"),
+                ("authorization", &authorization),
+            ],
+            b"",
+        );
+        assert_eq!(outgoing.target, "/?KeyId=k%2B");
+        let names = names(&outgoing);
+        assert!(names.contains(&"host=kms.cn-hangzhou.aliyuncs.com".to_owned()), "{names:?}");
+        assert!(names.contains(&"x-odd=o".to_owned()) && !names.iter().any(|name| name.starts_with("x-other")));
+    }
+}
