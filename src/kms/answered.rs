@@ -3,8 +3,13 @@
 //!
 //! Read strictly: an answer that two parsers could read differently says nothing.
 
+use std::fmt;
+
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::answer::Format;
 use crate::source::json::Node;
@@ -52,6 +57,44 @@ pub fn is_plain_error(format: Format, body: &[u8]) -> bool {
         Format::Xml => top_elements(text),
     };
     names.is_some_and(|names| names.iter().all(|name| OF_ERRORS.contains(&name.as_str())))
+}
+
+/// The members of an answer in JSON, but for those that are secret: these are not copied anywhere. `None` if it is no object.
+pub fn public_members(body: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice(body).ok().map(|Public(members)| members)
+}
+
+/// What nobody but the client has to read.
+const SECRET: &[&str] = &["Plaintext", "SecretData", "ExportedDataKey", "RandomPassword", "CiphertextForRecipient"];
+
+struct Public(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Public {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PublicMembers)
+    }
+}
+
+struct PublicMembers;
+
+impl<'de> Visitor<'de> for PublicMembers {
+    type Value = Public;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Public, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            if SECRET.contains(&name.as_str()) {
+                access.next_value::<IgnoredAny>()?;
+            } else {
+                members.insert(name, access.next_value()?);
+            }
+        }
+        Ok(Public(members))
+    }
 }
 
 /// `None` if it is ambiguous; `Some(None)` if nothing is there.
@@ -173,6 +216,14 @@ mod tests {
             assert_eq!(answered_key(Format::Xml, body.as_bytes(), pointer), expected, "{body}");
         }
         assert_eq!(answered_key(Format::Json, b"{\"KeyId\":\"\xff\"}", "/KeyId"), Unreadable);
+    }
+
+    #[test]
+    fn secrets_are_left_out() {
+        let members =
+            public_members(br#"{"KeyId":"k","Plaintext":"x","Tags":{"Tag":[]},"SecretData":{"a":1}}"#).unwrap();
+        assert_eq!(members.keys().collect::<Vec<_>>(), ["KeyId", "Tags"]);
+        assert!(public_members(b"[]").is_none() && public_members(b"{").is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::reply::{Executed, Reply, Told};
 use crate::authz::{Judgement, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer};
-use crate::kms::{Answer, AnsweredKey, Format, KmsError, RawRequest, answered_key, is_plain_error};
+use crate::kms::{Answer, AnsweredKey, Format, KmsError, RawRequest, answered_key, is_plain_error, public_members};
 use crate::served::{self, Asked};
 use crate::settings::PolicyOperations;
 use crate::store::{PolicyChange, Store};
@@ -49,7 +49,8 @@ pub async fn execute(
         Ok(received) => received,
         Err(why) => return Executed { told: Told::of_failure(why), ..Executed::failed(why.error()) },
     };
-    let mut told = Told::of_answer(&received);
+    let members = public_members(&received.body);
+    let mut told = Told::of_answer(&received, members.as_ref());
     let result = release(upstream, store, permit, raw, &received, trail, now).await;
     let Some(received) = (match result {
         Ok(()) => readable(received),
@@ -62,16 +63,15 @@ pub async fn execute(
         let why = NoAnswer::odd_answer();
         return Executed { told, ..Executed::failed(why.error()) };
     };
-    let answer: Option<Value> = (received.status == 200).then(|| serde_json::from_slice(&received.body).ok()).flatten();
     let mut changes = Vec::new();
-    if let Some(answer) = &answer {
-        upstream.learn(permit, answer);
+    if received.status == 200 {
+        upstream.learn(permit, &members.map(Value::Object).unwrap_or_default());
         match mirrored(upstream, store, permit, now) {
             Ok(change) => changes.extend(change),
             Err(error) => return Executed { told, ..Executed::failed(error) },
         }
     }
-    let reply = reply(permit.request().format, received, answer);
+    let reply = reply(permit.request().format, received);
     Executed { result: Ok(reply), changes, told }
 }
 
@@ -144,11 +144,11 @@ fn readable(received: Received) -> Option<Received> {
 }
 
 /// The answer as the client gets it: as it came, or in the format that the client asked for.
-fn reply(wanted: Format, received: Received, answer: Option<Value>) -> Reply {
+fn reply(wanted: Format, received: Received) -> Reply {
     let is_as_wanted = wanted == Format::Json || format_of(&received) == Format::Xml;
-    let parsed = answer.or_else(|| serde_json::from_slice(&received.body).ok());
+    let parsed = if is_as_wanted { None } else { serde_json::from_slice(&received.body).ok() };
     match parsed {
-        Some(Value::Object(members)) if !is_as_wanted => Reply::Written(received.status, members),
+        Some(Value::Object(members)) => Reply::Written(received.status, members),
         _ => Reply::Whole(received.into_answer()),
     }
 }

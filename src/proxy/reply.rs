@@ -62,21 +62,18 @@ impl Told {
         Self { executed: Some(executed), error: Some(why.reason()), ..Self::default() }
     }
 
-    /// Of an answer.
-    pub fn of_answer(received: &Received) -> Self {
+    /// Of an answer, with what is no secret of it.
+    pub fn of_answer(received: &Received, members: Option<&Map<String, Value>>) -> Self {
         let is_success = received.status < 300;
-        let parsed: Option<Value> = (!is_success).then(|| serde_json::from_slice(&received.body).ok()).flatten();
-        let text = |name: &str| {
-            let text = parsed.as_ref()?.get(name)?.as_str()?;
-            Some(text.chars().take(TEXT_CHARS_MAX).collect())
-        };
+        let bounded = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
+        let member = |name: &str| members?.get(name)?.as_str().map(bounded);
         let header = received.headers.iter().find(|(name, _)| name == "x-acs-request-id");
-        let header = header.map(|(_, value)| String::from_utf8_lossy(value).chars().take(TEXT_CHARS_MAX).collect());
+        let header = header.map(|(_, value)| bounded(&String::from_utf8_lossy(value)));
         Self {
             executed: Some(if is_success { "yes" } else { "no" }),
             error: None,
-            request_id: header.or_else(|| text("RequestId")),
-            code: text("Code"),
+            request_id: header.or_else(|| member("RequestId")),
+            code: member("Code").filter(|_| !is_success),
         }
     }
 }

@@ -17,6 +17,7 @@ mod commands;
 mod crashes;
 mod data;
 mod doors;
+mod gateway;
 mod main_job;
 mod policies;
 mod readme;

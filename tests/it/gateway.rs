@@ -1,0 +1,8 @@
+//! Keyward in front of a KMS: what is sent to it, what becomes of its answers, and what happens when it misbehaves. Rows of
+//! the catalogue of threats are named by their ids.
+
+#![expect(clippy::disallowed_methods, reason = "tests write files and read the clock")]
+
+mod exchange;
+mod front;
+mod scripted;
