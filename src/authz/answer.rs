@@ -16,7 +16,7 @@ use super::unresolved::Unresolved;
 use super::{Asker, Permit, Trail, permit_one, session_policy};
 use crate::kms::{AnsweredKey, KeyId, KeyRef, RawRequest, Resource};
 
-/// Judges the answer to a permitted request by the key that it names. The answer may be released if this gives none.
+/// Judges the answer to a permitted request by the key that it names, and gives that key, if it names one.
 ///
 /// # Errors
 /// The caller may not use that key, nobody knows whose it is, or the answer names none where it must.
@@ -27,35 +27,27 @@ pub fn judge_answer(
     answered: &AnsweredKey,
     now: Timestamp,
     trail: &mut Trail,
-) -> Result<(), Rejection> {
-    let Some(proof) = &permit.route.proof else { return Ok(()) };
+) -> Result<Option<Owned<KeyId>>, Rejection> {
+    let Some(proof) = &permit.route.proof else { return Ok(None) };
     let key = match answered {
         AnsweredKey::Named(text) => KeyRef::parse(text),
-        AnsweredKey::Absent if !proof.is_needed => return Ok(()),
+        AnsweredKey::Absent if !proof.is_needed => return Ok(None),
         AnsweredKey::Absent => return Err(Rejection::Withheld(Withheld::NamesNoKey)),
         AnsweredKey::Unreadable => return Err(Rejection::Withheld(Withheld::Unreadable)),
     };
     let Some((address, KeyRef::Id(id))) = key else { return Err(Rejection::Withheld(Withheld::NamesNoKey)) };
-    let is_it = |judged: &Option<Owned<KeyId>>| {
-        let same = judged.as_ref().filter(|judged| judged.name == id);
-        same.is_some_and(|judged| address.is_none_or(|given| given.account == judged.account))
-    };
-    if is_it(&proof.judged) || is_it(&proof.or) {
-        return Ok(());
+    let is_it =
+        |judged: &&Owned<KeyId>| judged.name == id && address.is_none_or(|given| given.account == judged.account);
+    if let Some(judged) = proof.judged.iter().chain(&proof.or).find(is_it) {
+        return Ok(Some(judged.clone()));
     }
     let account = match address {
         Some(address) => address.account.to_owned(),
         None => owner(snapshot, permit, proof, &id)?,
     };
-    judge_key(
-        snapshot,
-        raw,
-        permit,
-        proof,
-        Owned { region: snapshot.rules.region.clone(), account, name: id },
-        now,
-        trail,
-    )
+    let key = Owned { region: snapshot.rules.region.clone(), account, name: id };
+    judge_key(snapshot, raw, permit, proof, key.clone(), now, trail)?;
+    Ok(Some(key))
 }
 
 /// Whose key it is. A bare id says nothing of it, and a wrong guess would be judged by the wrong policies.

@@ -160,9 +160,11 @@ pub(super) fn unresolved(snapshot: &Snapshot, request: &KmsRequest, permission: 
     if snapshot.rules.behind == Behind::Embedded {
         return None;
     }
-    let is_shown = answered_at(&request.call).is_some() && permission.parameter.is_some();
+    // ReEncrypt hands on what it decrypts: its two keys must be known before.
+    let names_its_key = answered_at(&request.call).is_some() && request.call.name() != "ReEncrypt";
+    let is_shown = names_its_key && permission.parameter.is_some();
     match &permission.target {
-        Target::UnknownCiphertext if !is_shown || request.call.name() == "ReEncrypt" => Some(Unresolved::Ciphertext),
+        Target::UnknownCiphertext if !is_shown => Some(Unresolved::Ciphertext),
         Target::UnknownAlias(alias) if !is_shown => Some(Unresolved::Alias(alias.clone())),
         Target::UnknownKeyOfSecret(secret) => Some(Unresolved::KeyOfSecret(secret.clone())),
         _ => None,

@@ -1,5 +1,6 @@
 //! Tables for `authorize` itself: signed requests against handmade snapshots, from the wire to the verdict.
 
+mod answer;
 mod hostile;
 mod needs;
 

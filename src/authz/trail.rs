@@ -107,7 +107,7 @@ impl Trail {
     }
 
     /// What became of an answer that was judged.
-    pub fn released(&mut self, verdict: &Result<(), Rejection>) {
+    pub fn released<T>(&mut self, verdict: &Result<T, Rejection>) {
         if let Err(rejection) = verdict {
             self.outcome = Outcome::Reject;
             self.refused(rejection);

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::reply::{Executed, Reply, Told};
-use crate::authz::{Judgement, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer};
-use crate::kms::{Answer, AnsweredKey, Format, KmsError, RawRequest, answered_key, is_plain_error, public_members};
+use crate::authz::{Judgement, Owned, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer};
+use crate::kms::{
+    Answer, AnsweredKey, Format, KeyId, KmsError, RawRequest, answered_key, is_plain_error, public_members,
+};
 use crate::served::{self, Asked};
 use crate::settings::PolicyOperations;
 use crate::store::{PolicyChange, Store};
@@ -52,20 +54,21 @@ pub async fn execute(
     let members = public_members(&received.body);
     let mut told = Told::of_answer(&received, members.as_ref());
     let result = release(upstream, store, permit, raw, &received, trail, now).await;
-    let Some(received) = (match result {
-        Ok(()) => readable(received),
+    let (received, key) = match result {
+        Ok(key) => (readable(received), key),
         Err(rejection) => {
             upstream.withheld();
             return Executed { told, ..Executed::failed(rejection.error()) };
         }
-    }) else {
+    };
+    let Some(received) = received else {
         told.error = Some("malformed");
         let why = NoAnswer::odd_answer();
         return Executed { told, ..Executed::failed(why.error()) };
     };
     let mut changes = Vec::new();
     if received.status == 200 {
-        upstream.learn(permit, &members.map(Value::Object).unwrap_or_default());
+        upstream.learn(permit, &members.map(Value::Object).unwrap_or_default(), key.as_ref());
         match mirrored(upstream, store, permit, now) {
             Ok(change) => changes.extend(change),
             Err(error) => return Executed { told, ..Executed::failed(error) },
@@ -75,7 +78,7 @@ pub async fn execute(
     Executed { result: Ok(reply), changes, told }
 }
 
-/// Whether an answer may be released; asks KMS whose key it is where nobody knows.
+/// Whether an answer may be released, and the key that it is about; asks KMS whose that is where nobody knows.
 async fn release(
     upstream: &Upstream,
     store: &Store,
@@ -84,8 +87,8 @@ async fn release(
     received: &Received,
     trail: &mut Trail,
     now: Timestamp,
-) -> Result<(), Rejection> {
-    let Some(proof) = &permit.route().proof else { return Ok(()) };
+) -> Result<Option<Owned<KeyId>>, Rejection> {
+    let Some(proof) = &permit.route().proof else { return Ok(None) };
     let format = format_of(received);
     let verdict = match (received.status, decoded(received)) {
         (_, None) => Err(Rejection::Withheld(Withheld::Unreadable)),
@@ -98,7 +101,7 @@ async fn release(
             verdict
         }
         // An error is no secret, unless it says more than errors do.
-        (_, Some(body)) if !proof.is_needed || is_plain_error(format, &body) => Ok(()),
+        (_, Some(body)) if !proof.is_needed || is_plain_error(format, &body) => Ok(None),
         (_, Some(_)) => Err(Rejection::Withheld(Withheld::OddError)),
     };
     trail.released(&verdict);
@@ -113,7 +116,7 @@ async fn judge_as_known(
     key: &AnsweredKey,
     trail: &mut Trail,
     now: Timestamp,
-) -> Result<(), Rejection> {
+) -> Result<Option<Owned<KeyId>>, Rejection> {
     for _ in 0..LOOKUPS_MAX {
         // As it is now: policies may have changed, and names may be known by now.
         match judge_answer(&store.current(), raw, permit, key, now, trail) {

@@ -51,11 +51,13 @@ pub struct Touched {
     pub ram: bool,
     /// Whether another directory is in force.
     pub identities: bool,
+    /// Whether the operator says something else of names.
+    pub resources: bool,
 }
 
 impl Touched {
     /// Whether another set is in force than before.
     pub fn is_something(&self) -> bool {
-        self.identities || !self.paths.is_empty()
+        self.identities || self.resources || !self.paths.is_empty()
     }
 }

@@ -28,7 +28,7 @@ pub struct Inspection {
 
 /// Looks at everything that the settings name.
 pub fn inspect(settings: &Settings) -> Inspection {
-    let mut loader = Loader::new(&settings.policies, &settings.kms.account);
+    let mut loader = Loader::new(settings);
     let files = loader.look(&Scope::Everything, None).files;
     let mut directory = files.identities().directory();
     let mut found = files.findings();

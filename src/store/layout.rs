@@ -77,9 +77,9 @@ impl Layout {
         let Some(names) = names else { return Place::Wrong("has a name that is not UTF-8".to_owned()) };
         match *names.as_slice() {
             ["accounts", id, ref rest @ ..] if !is_ignored(id) => self.place_of_account(id, rest),
-            ["..data" | "accounts"] | [] => Place::Folder,
+            ["..data" | "accounts" | "resources.toml"] | [] => Place::Folder,
             ["accounts", ..] => Place::Ignored,
-            [name, ..] if is_ignored(name) || name == "cases" || name == "resources.toml" => Place::Ignored,
+            [name, ..] if is_ignored(name) || name == "cases" => Place::Ignored,
             ref rest => place_in(&self.account, rest).unwrap_or_else(|| {
                 Place::Wrong(
                     "is not part of the layout: keys/, secrets/, ram/, accounts/, cases/, resources.toml".to_owned(),
@@ -191,7 +191,7 @@ mod tests {
             ("..2026_11_25/keys/key-1.json", Place::Ignored),
             (".git/keys", Place::Ignored),
             ("cases/orders.toml", Place::Ignored),
-            ("resources.toml", Place::Ignored),
+            ("resources.toml", Place::Folder),
             ("keys/key-1.json", policy(Kind::Key, "1", "key-1")),
             ("secrets/app%2Fdb.json", policy(Kind::Secret, "1", "app/db")),
             ("accounts/2/ram/Use.json", policy(Kind::Ram, "2", "Use")),

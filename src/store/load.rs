@@ -22,9 +22,10 @@ use super::last_good::LastGood;
 use super::layout::{FOLDERS, FileKey, Layout, Place, parent_of};
 use super::look::Look;
 use super::read::read_all;
+use super::resources;
 use super::set::Files;
 use super::settle::{Pace, Settling};
-use super::stamp::Inode;
+use super::stamp::{Inode, Stamp};
 use super::write::sweep;
 use crate::settings;
 use crate::source::{Problem, shown};
@@ -57,6 +58,8 @@ pub enum Scope {
 pub struct Loader {
     root: PathBuf,
     others_may_write: bool,
+    /// Whether names behind a KMS elsewhere are the operator's to state.
+    reads_resources: bool,
     files: Files,
     settling: Settling,
     has_links: bool,
@@ -80,12 +83,15 @@ struct Absent<'a> {
 
 impl Loader {
     /// Nothing read yet.
-    pub fn new(settings: &settings::Policies, account: &str) -> Self {
+    pub fn new(settings: &settings::Settings) -> Self {
+        let (account, reads_resources) = (settings.kms.account.as_str(), settings.upstream.is_some());
+        let settings = &settings.policies;
         let identities = Identities::new(&settings.identities, settings.others_may_write);
         let layout = Layout { account: account.into() };
         Self {
             root: settings.directory.clone(),
             others_may_write: settings.others_may_write,
+            reads_resources,
             files: Files::new(&settings.directory, layout, settings.on_invalid, identities),
             settling: Settling::default(),
             has_links: false,
@@ -200,9 +206,11 @@ impl Loader {
         let (listing, missing) = looked.unwrap_or_else(|| self.listed(&folder));
         let changed = self.changed(listing.found.iter(), anew, pace, &mut look);
         let readings = read_all(&folder, &self.files, changed);
+        let resources = look.is_complete.then(|| self.read_resources(&folder, anew, pace));
         if !folder.is_the_same() {
             return None;
         }
+        resources.into_iter().for_each(|reading| look.put_resources(reading));
         for reading in readings {
             look.put(reading);
         }
@@ -230,6 +238,15 @@ impl Loader {
             look.files.set_busy(std::mem::take(&mut look.busy));
         }
         Some(look)
+    }
+
+    fn read_resources(&mut self, folder: &Folder, anew: bool, pace: Option<Pace>) -> resources::Reading {
+        if !self.reads_resources {
+            return resources::Reading::Same;
+        }
+        let (files, settling) = (&self.files, &mut self.settling);
+        let mut is_settled = |it: Stamp| settling.is_settled(&resources::FILE.into(), Some(it), it.latest(), pace);
+        files.resources().look(folder, &files.layout().account, anew, &mut is_settled)
     }
 
     /// The policy files that these paths name; `None` if one of them may stand for many.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::entry::{Entry, Touched};
 use super::layout::FileKey;
 use super::read::Reading;
+use super::resources;
 use super::set::Files;
 use crate::authn::Member;
 use crate::policy::Kind;
@@ -50,6 +51,16 @@ impl Look {
         }
         let entry = Entry { key: found.key, stamp, good, only_here: false };
         self.files.put(&found.path, entry, problems, &mut self.touched);
+    }
+
+    /// What the operator says of names; what cannot be used changes nothing.
+    pub fn put_resources(&mut self, reading: resources::Reading) {
+        match reading {
+            resources::Reading::Same => {}
+            resources::Reading::Unsettled(_) => self.wait_for(self.files.shown(resources::FILE)),
+            resources::Reading::Changed(resources) => self.files.set_resources(resources, &mut self.touched),
+            resources::Reading::Unusable(_, problems) => self.files.set_resources_problems(problems),
+        }
     }
 
     /// Lets a file go that was removed. A RAM policy that somebody still has stays: dropping it could drop a Deny while its

@@ -18,6 +18,7 @@ mod look;
 mod private;
 mod read;
 mod report;
+mod resources;
 mod rules;
 mod set;
 mod settle;
@@ -95,7 +96,7 @@ impl Store {
     /// force is kept.
     pub fn open(settings: &Settings, now: Timestamp) -> Result<Self, Vec<Problem>> {
         let policies = &settings.policies;
-        let mut loader = Loader::new(policies, &settings.kms.account);
+        let mut loader = Loader::new(settings);
         let last_good = policies.last_good.as_deref().map(LastGood::open).transpose();
         let mut last_good = last_good.map_err(|problem| vec![problem])?;
         let restored = last_good.as_mut().is_some_and(|copy| loader.restore(copy));
@@ -115,11 +116,12 @@ impl Store {
         let files = loader.files();
         let version = Version { generation: 1, hash: files.hash().into() };
         let table = Arc::new(files.table().clone());
+        let index = if settings.upstream.is_some() { ResourceIndex::of_hearsay() } else { ResourceIndex::default() };
         let snapshot = Snapshot {
             directory: files.identities().directory(),
             sessions: None,
             policies: table.clone(),
-            index: ResourceIndex::default(),
+            index: index.with_stated(files.resources().index()),
             rules: Arc::new(rules(settings)),
             validity: Validity::default(),
             version: version.clone(),
@@ -231,6 +233,7 @@ impl Store {
             version: version.clone(),
             directory: directory.clone(),
             policies: table.clone(),
+            index: old.index.clone().with_stated(files.resources().index()),
             ..(**old).clone()
         });
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,6 +15,7 @@ use super::entry::{Entry, Good, Hash, Touched};
 use super::findings::{self, Inspected};
 use super::identities::Identities;
 use super::layout::{FileKey, Layout, parent_of};
+use super::resources::{self, Resources};
 use super::status::Counts;
 use crate::authn::{Attachment, Member};
 use crate::authz::{PoliciesByName, PolicyTable, denial, system_policy};
@@ -35,6 +36,7 @@ pub struct Files {
     findings: OrdMap<Arc<str>, Arc<[Finding]>>,
     /// What is wrong with names and folders.
     of_folder: Arc<[Problem]>,
+    resources: Resources,
     identities: Identities,
     of_identities: Arc<[Problem]>,
     /// What somebody writes all the time: it is not read, and nothing is wrong with it that anybody knows.
@@ -57,6 +59,7 @@ impl Files {
             problems: OrdMap::new(),
             findings: OrdMap::new(),
             of_folder: Arc::default(),
+            resources: Resources::default(),
             identities,
             of_identities: Arc::default(),
             busy: Arc::default(),
@@ -157,6 +160,24 @@ impl Files {
             return Some(Arc::new(denial(path, "TheFileCannotBeUsed")));
         }
         entry.good.as_ref().map(|good| good.policy.clone())
+    }
+
+    /// What the operator says of names.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// The operator says something else of names.
+    pub fn set_resources(&mut self, resources: Resources, touched: &mut Touched) {
+        touched.resources |= resources.hash() != self.resources.hash();
+        self.problems.remove(resources::FILE);
+        self.resources = resources;
+    }
+
+    /// What the operator says of names cannot be used: what was said before counts.
+    pub fn set_resources_problems(&mut self, problems: Vec<Problem>) {
+        let problems = problems.into_iter().map(|problem| problem.in_file(&self.shown(resources::FILE)));
+        self.problems.insert(resources::FILE.into(), problems.collect());
     }
 
     /// What is wrong with names and folders, as of the last whole look.
@@ -315,8 +336,8 @@ impl Files {
         self.entries.iter().filter_map(|(path, entry)| Some((path, entry.good.as_ref()?)))
     }
 
-    /// The hash of everything in force: of what `sha256sum` says of the policy files, sorted by path, and of one more line
-    /// for the identities without their secrets.
+    /// The hash of everything in force: of what `sha256sum` says of the policy files, sorted by path, of `resources.toml`
+    /// where that is read, and of one more line for the identities without their secrets.
     pub fn hash(&self) -> String {
         self.hash_of(self.hashes())
     }
@@ -345,6 +366,9 @@ impl Files {
             whole.update("\n");
         };
         files.for_each(|(path, hash)| line(hash, path));
+        if let Some(hash) = self.resources.hash() {
+            line(hash, resources::FILE);
+        }
         line(Sha256::digest(self.identities.directory().outline()).into(), "identities");
         HEXLOWER.encode(&whole.finalize())
     }

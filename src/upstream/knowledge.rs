@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::authz::{Owned, Permit, ResourceIndex, Target};
-use crate::kms::{AliasName, KeyId, KeyRef, SecretName, SecretRef};
+use crate::kms::{Address, AliasName, KeyId, KeyRef, SecretName, SecretRef};
 use crate::policy::Pairs;
 
 /// How many names are remembered.
@@ -61,37 +61,40 @@ impl Knowledge {
         std::mem::take(&mut self.changed).then(|| self.index.clone())
     }
 
-    /// Learns from an answer to a permitted request, which succeeded.
-    pub fn learn_from(&mut self, permit: &Permit, answer: &Value, region: &str, now: Instant) {
+    /// Learns from an answer to a permitted request, which succeeded and is about `key`, if it names one.
+    pub fn learn_from(
+        &mut self,
+        permit: &Permit,
+        answer: &Value,
+        key: Option<&Owned<KeyId>>,
+        region: &str,
+        now: Instant,
+    ) {
         let request = permit.request();
         let account = permit.route().account.clone();
         let mut heard = Heard { knowledge: self, region, account: &account, now };
         heard.answer(request.call.name(), answer);
-        let named = request.params.given("KeyId").and_then(KeyRef::parse);
-        let key = key_in(answer).or_else(|| key_in(answer.get("KeyMetadata")?));
-        match (request.call.name(), named, key) {
-            ("CreateAlias" | "UpdateAlias", _, _) => heard.alias_written(permit),
-            ("DeleteAlias", _, _) => heard.alias_deleted(permit),
-            (_, Some((given, KeyRef::Alias(alias))), Some(key)) => {
-                let account = given.map_or(account.as_str(), |address| address.account).to_owned();
-                heard.alias(&account, &alias, key);
-            }
-            // Without an account, the key was found in the one that the request was executed in.
-            (_, Some((given, KeyRef::Id(named))), key) => {
-                let account = given.map_or(account.as_str(), |address| address.account).to_owned();
-                heard.key(&account, &named);
-                if let Some(version) = version_in(answer).filter(|_| key.as_ref() == Some(&named)) {
-                    heard.version(&account, &named, version);
-                }
-            }
-            // A ciphertext: whose key made it was found out before its answer was released.
-            (_, None, Some(key)) => {
-                let owner = heard.knowledge.index.owner_of(&key).map(str::to_owned);
-                if let Some((account, version)) = owner.zip(version_in(answer)) {
-                    heard.version(&account, &key, version);
-                }
-            }
+        match request.call.name() {
+            "CreateAlias" | "UpdateAlias" => heard.alias_written(permit),
+            "DeleteAlias" => heard.alias_deleted(permit),
             _ => {}
+        }
+        let named = request.params.given("KeyId").and_then(KeyRef::parse);
+        let in_account = |given: Option<Address<'_>>| given.map_or(account.as_str(), |it| it.account).to_owned();
+        match (named, key) {
+            (Some((given, KeyRef::Alias(alias))), Some(key)) => {
+                heard.alias(&in_account(given), &alias, key.name.clone());
+            }
+            // Without an account, a key was found in the one that the request was executed in.
+            (Some((given, KeyRef::Id(named))), None) => heard.key(&in_account(given), &named),
+            _ => {}
+        }
+        if let Some(key) = key {
+            heard.key(&key.account, &key.name);
+            // ReEncrypt names one of two keys; nobody knows of which the version is.
+            if let Some(version) = version_in(answer).filter(|_| request.call.name() != "ReEncrypt") {
+                heard.version(&key.account, &key.name, version);
+            }
         }
     }
 

@@ -28,8 +28,8 @@ pub use credentials::{Credential, Profile, Report, cli_profile_in};
 pub use exchange::{Failure, FailureKind, Received};
 
 use crate::authn::Directory;
-use crate::authz::Permit;
-use crate::kms::{Call, Effect, ErrorCode, KmsError, RawRequest};
+use crate::authz::{Owned, Permit};
+use crate::kms::{Call, Effect, ErrorCode, KeyId, KmsError, RawRequest};
 use crate::settings::{self, Mode, PolicyOperations, Settings, read_text};
 use crate::source::{Problem, shown};
 use crate::store::Store;
@@ -296,11 +296,11 @@ impl Upstream {
         self.metrics.judged.with_label_values(&["withheld"]).inc();
     }
 
-    /// Learns from the answer to a permitted request, which succeeded.
-    pub fn learn(&self, permit: &Permit, answer: &Value) {
+    /// Learns from the answer to a permitted request, which succeeded and is about `key`.
+    pub fn learn(&self, permit: &Permit, answer: &Value, key: Option<&Owned<KeyId>>) {
         let name = permit.request().call.name();
         let mut knowledge = self.lock_knowledge();
-        knowledge.learn_from(permit, answer, &self.region, Instant::now());
+        knowledge.learn_from(permit, answer, key, &self.region, Instant::now());
         if permit.request().call.effect() == Effect::Write {
             knowledge.forget_changed(name, permit.targets());
         }

@@ -5,4 +5,5 @@
 
 mod exchange;
 mod front;
+mod judging;
 mod scripted;
