@@ -106,6 +106,9 @@ fn what_is_known_is_released_and_what_is_not_is_asked() {
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k1")), Came::NotSent, "by hearsay it is another key's");
 }
 
+/// Several keys at once, of which one is named by an alias.
+const BY_ALIAS: &[(&str, &str)] = &[("ResourceType", "key"), ("ResourceId.1", "alias/known"), ("Tag.1.Key", "a")];
+
 /// What each request needs to know, and how it goes on its way.
 #[test]
 fn every_way_to_name_a_key_has_its_way_to_be_certain() {
@@ -163,12 +166,7 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
         ("CreateKey", &[], "free", "free"),
         ("NobodyKnows", &[], "free", "free"),
         ("GetKeyPolicy", &[("KeyId", "k1")], "served", "served"),
-        (
-            "TagResources",
-            &[("ResourceType", "key"), ("ResourceId.1", "alias/known"), ("Tag.1.Key", "a")],
-            "UnsupportedOperation",
-            "UnsupportedOperation",
-        ),
+        ("TagResources", BY_ALIAS, "UnsupportedOperation", "UnsupportedOperation"),
     ] {
         assert_eq!(way(keys(), operation, params), re_signed, "{operation} {params:?}");
         assert_eq!(way(Signer::Client, operation, params), passed, "{operation} {params:?}, passed through");
