@@ -106,10 +106,13 @@ impl Elsewhere {
 pub(super) fn check_host(snapshot: &Snapshot, raw: &RawRequest<'_>, request: &KmsRequest) -> Result<(), KmsError> {
     let Behind::Elsewhere(elsewhere) = &snapshot.rules.behind else { return Ok(()) };
     let host = raw.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name).trim_end_matches('.');
-    let is_ours = elsewhere.names.iter().any(|known| known == name || known == &host);
+    let without_port =
+        |host: &str| host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_owned();
+    let name = without_port(&host);
+    let is_known = elsewhere.names.iter().any(|known| without_port(known) == name);
+    let is_ours = elsewhere.names.contains(&host);
     let here = || elsewhere.names.first().cloned().unwrap_or_default();
-    if !is_ours && name.ends_with(".aliyuncs.com") && request.api == Api::Kms {
+    if !is_known && name.ends_with(".aliyuncs.com") && request.api == Api::Kms {
         return Err(KmsError::invalid_parameter_because("Host", format!("this endpoint stands for {}", here())));
     }
     let signs_host = matches!(&request.scheme, Scheme::Acs(it) if it.signed_headers.split(';').any(|it| it == "host"));

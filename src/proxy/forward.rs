@@ -8,12 +8,10 @@ use serde_json::Value;
 
 use super::reply::{Executed, Reply, Told};
 use crate::authz::{Judgement, Owned, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer};
-use crate::kms::{
-    Answer, AnsweredKey, Format, KeyId, KmsError, RawRequest, answered_key, is_plain_error, public_members,
-};
+use crate::kms::{Answer, AnsweredKey, Format, KeyId, RawRequest, answered_key, is_plain_error, public_members};
 use crate::served::{self, Asked};
 use crate::settings::PolicyOperations;
-use crate::store::{PolicyChange, Store};
+use crate::store::Store;
 use crate::upstream::{NoAnswer, Received, Upstream};
 
 /// How often KMS is asked for names before one request is judged: an alias, whose key it is, its tags.
@@ -47,6 +45,11 @@ pub async fn execute(
     trail: &mut Trail,
     now: Timestamp,
 ) -> Executed {
+    let mirrors = is_mirrored(upstream, permit);
+    if mirrors && let Err(error) = served::policy_to_set(&Asked { permit, store, now }) {
+        // What could not be enforced here is not set there.
+        return Executed::failed(error);
+    }
     let received = match upstream.execute(permit, raw, &snapshot.directory).await {
         Ok(received) => received,
         Err(why) => return Executed { told: Told::of_failure(why), ..Executed::failed(why.error()) },
@@ -69,9 +72,10 @@ pub async fn execute(
     let mut changes = Vec::new();
     if received.status == 200 {
         upstream.learn(permit, &members.map(Value::Object).unwrap_or_default(), key.as_ref());
-        match mirrored(upstream, store, permit, now) {
-            Ok(change) => changes.extend(change),
-            Err(error) => return Executed { told, ..Executed::failed(error) },
+        // Blocks for a moment.
+        match mirrors.then(|| tokio::task::block_in_place(|| served::set_policy(&Asked { permit, store, now }))) {
+            Some(Err(error)) => return Executed { told, ..Executed::failed(error) },
+            set => changes.extend(set.into_iter().flatten()),
         }
     }
     let reply = reply(permit.request().format, received);
@@ -156,19 +160,10 @@ fn reply(wanted: Format, received: Received) -> Reply {
     }
 }
 
-/// What was set at KMS with success is enforced here, where the settings say so. Blocks for a moment.
-fn mirrored(
-    upstream: &Upstream,
-    store: &Store,
-    permit: &Permit,
-    now: Timestamp,
-) -> Result<Option<PolicyChange>, KmsError> {
+/// Whether what is set at KMS with success is enforced here, too.
+fn is_mirrored(upstream: &Upstream, permit: &Permit) -> bool {
     let is_setting = matches!(permit.request().call.name(), "SetKeyPolicy" | "SetSecretPolicy");
-    if upstream.policy_operations() != PolicyOperations::Mirrored || !is_setting {
-        return Ok(None);
-    }
-    let asked = Asked { permit, store, now };
-    tokio::task::block_in_place(|| served::set_policy(&asked)).map(Some)
+    is_setting && upstream.policy_operations() == PolicyOperations::Mirrored
 }
 
 impl Received {

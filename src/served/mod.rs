@@ -19,7 +19,7 @@ use policies::Protected;
 
 use crate::authz::{Permit, Target};
 use crate::kms::{ErrorCode, KeyRef, KmsError};
-use crate::policy::Kind;
+use crate::policy::{Kind, Policy};
 use crate::store::{PolicyChange, Store};
 
 /// The members of an answer.
@@ -65,13 +65,20 @@ fn get_policy(asked: &Asked<'_>) -> Result<Members, KmsError> {
 /// # Errors
 /// It is no policy, or cannot be set.
 pub fn set_policy(asked: &Asked<'_>) -> Result<PolicyChange, KmsError> {
-    let of = protected(asked)?;
-    let request = asked.permit.request();
-    policies::check_name(&request.params)?;
-    request.params.require("Policy")?;
-    let policy = policies::policy_in(&request.params, of.kind)?;
-    let policy = policy.ok_or_else(|| KmsError::missing_parameter("Policy"))?;
-    policies::set(asked.store, of, &policy, request.if_match.as_deref(), asked.now)
+    let (of, policy) = policy_to_set(asked)?;
+    policies::set(asked.store, of, &policy, asked.permit.request().if_match.as_deref(), asked.now)
+}
+
+/// The policy that a request brings, and whose it is to be.
+///
+/// # Errors
+/// It is no policy.
+pub fn policy_to_set<'a>(asked: &Asked<'a>) -> Result<(Protected<'a>, Policy), KmsError> {
+    let (of, params) = (protected(asked)?, &asked.permit.request().params);
+    policies::check_name(params)?;
+    params.require("Policy")?;
+    let policy = policies::policy_in(params, of.kind)?;
+    policy.map(|policy| (of, policy)).ok_or_else(|| KmsError::missing_parameter("Policy"))
 }
 
 /// The key or secret that a request on policies is about; a key by its id or ARN only.

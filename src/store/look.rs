@@ -57,9 +57,9 @@ impl Look {
     pub fn put_resources(&mut self, reading: resources::Reading) {
         match reading {
             resources::Reading::Same => {}
-            resources::Reading::Unsettled(_) => self.wait_for(self.files.shown(resources::FILE)),
+            resources::Reading::Unsettled => self.wait_for(self.files.shown(resources::FILE)),
             resources::Reading::Changed(resources) => self.files.set_resources(resources, &mut self.touched),
-            resources::Reading::Unusable(_, problems) => self.files.set_resources_problems(problems),
+            resources::Reading::Unusable(problems) => self.files.set_resources_problems(problems),
         }
     }
 

@@ -37,11 +37,11 @@ pub enum Reading {
     /// It says what it said.
     Same,
     /// It is still being written.
-    Unsettled(Stamp),
+    Unsettled,
     /// It says something else: how, or that it is gone.
     Changed(Resources),
     /// It cannot be used.
-    Unusable(Option<Stamp>, Vec<Problem>),
+    Unusable(Vec<Problem>),
 }
 
 impl Resources {
@@ -68,19 +68,19 @@ impl Resources {
         let stamp = match folder.look(FILE).0 {
             Seen::Nothing if self.taken.is_none() => return Reading::Same,
             Seen::Nothing => return Reading::Changed(Self::default()),
-            Seen::File(Err(why)) => return Reading::Unusable(None, whole(why)),
+            Seen::File(Err(why)) => return Reading::Unusable(whole(why)),
             Seen::File(Ok(stamp)) => stamp,
         };
         if !anew && self.taken.as_ref().is_some_and(|taken| taken.stamp == Some(stamp)) {
             return Reading::Same;
         }
         if !is_settled(stamp) {
-            return Reading::Unsettled(stamp);
+            return Reading::Unsettled;
         }
         let text = match folder.read(FILE) {
             Ok((text, Some(read))) if read == stamp => text,
-            Ok(_) => return Reading::Unsettled(stamp),
-            Err(why) => return Reading::Unusable(Some(stamp), whole(why)),
+            Ok(_) => return Reading::Unsettled,
+            Err(why) => return Reading::Unusable(whole(why)),
         };
         match parse(&text, account) {
             Ok(index) => {
@@ -88,7 +88,7 @@ impl Resources {
                 let taken = Taken { stamp: Some(stamp), hash, index: Arc::new(index) };
                 Reading::Changed(Self { taken: Some(taken) })
             }
-            Err(problems) => Reading::Unusable(Some(stamp), problems),
+            Err(problems) => Reading::Unusable(problems),
         }
     }
 }

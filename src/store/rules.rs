@@ -31,8 +31,8 @@ fn behind(upstream: &Upstream) -> Behind {
             callers: credentials.callers.iter().map(|(arn, account, _)| (arn.clone(), account.clone())).collect(),
         },
     };
-    let own = [upstream.endpoint.authority(), upstream.endpoint.host.clone()];
-    let names = own.into_iter().chain(upstream.also_named.iter().cloned()).collect();
+    let own = upstream.endpoint.authority();
+    let names = std::iter::once(own).chain(upstream.also_named.iter().cloned()).collect();
     let serves_policies = upstream.policy_operations == PolicyOperations::Served;
     Behind::Elsewhere(Arc::new(Elsewhere { names, signer, serves_policies }))
 }

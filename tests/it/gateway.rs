@@ -6,4 +6,5 @@
 mod exchange;
 mod front;
 mod judging;
+mod modes;
 mod scripted;

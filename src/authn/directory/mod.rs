@@ -117,6 +117,8 @@ pub enum KeyMaterial {
     Secret(SecretString),
     /// The public key of the key pair that signed.
     Rsa(RsaPublicKey),
+    /// Nothing here: only the KMS behind can tell.
+    Elsewhere,
 }
 
 impl Role {
@@ -205,7 +207,7 @@ impl Directory {
                     self.member(key.member).filter(|member| key.active && is_known_as(&member.principal, name))?;
                 match &key.key {
                     KeyMaterial::Secret(secret) => Some((id.as_str(), secret, holder)),
-                    KeyMaterial::Rsa(_) => None,
+                    KeyMaterial::Rsa(_) | KeyMaterial::Elsewhere => None,
                 }
             })
             .collect();

@@ -106,7 +106,9 @@ impl Builder<'_> {
             if key.string("id").is_some_and(|id| id.starts_with("STS.")) {
                 key.report_at("id", "is a session's: it is worth nothing without its token, and has no place here");
             }
-            let material = self.secret(&key).map(KeyMaterial::Secret);
+            let is_elsewhere = key.boolean("no_secret").unwrap_or(false);
+            let material =
+                if is_elsewhere { Some(KeyMaterial::Elsewhere) } else { self.secret(&key).map(KeyMaterial::Secret) };
             self.add_key(&key, material, member);
         }
     }

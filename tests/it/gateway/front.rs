@@ -26,7 +26,6 @@ pub fn front(endpoint: &str, changes: &[(&str, &str)]) -> House {
         ("endpoint = \"https://kms.cn-hangzhou.aliyuncs.com\"", endpoint.as_str()),
         ("source = \"environment\"", source.as_str()),
         ("[policies]", "[limits]\nnotice_seconds = 0\n\n[policies]\ndebounce_ms = 20"),
-        ("connect_ms = 2000", "connect_ms = 500"),
     ]
     .iter()
     .chain(changes)
