@@ -6,6 +6,7 @@
 //! nothing, because the Host must be this port's own.
 
 mod credentials;
+mod health;
 mod status;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use pingora::protocols::http::ServerSession;
 use serde_json::{Map, Value};
 
 pub use credentials::Vending;
+pub use health::Health;
 
 use crate::authz::Unavailable;
 use crate::listen::Tls;
@@ -129,8 +131,7 @@ impl Admin {
 
     /// Why no requests are taken, in one word; `None` if they are.
     fn unready(&self) -> Option<&'static str> {
-        let validity = self.store.current().validity.check(now());
-        if self.drain.is_ending() { Some("ending") } else { validity.err().map(Unavailable::reason) }
+        unready(&self.store, &self.drain)
     }
 
     /// Has everything read again, and tells what came of it: 200 if all of it can be used, 422 if not, or if it waits for
@@ -181,6 +182,12 @@ impl Page {
             .header("x-content-type-options", "nosniff");
         builder.body(if with_body { self.body } else { Vec::new() }).unwrap_or_default()
     }
+}
+
+/// Why no requests are taken, in one word; `None` if they are.
+fn unready(store: &Store, drain: &Drain) -> Option<&'static str> {
+    let validity = store.current().validity.check(now());
+    if drain.is_ending() { Some("ending") } else { validity.err().map(Unavailable::reason) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "credentials begin when they are handed out")]

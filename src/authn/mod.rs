@@ -22,7 +22,7 @@ pub use directory::{
     AccessKey, Attachment, Directory, KeyMaterial, Member, Role, SESSION_SECONDS_DEFAULT, SESSION_SECONDS_MAX,
     SESSION_SECONDS_MIN, SecretSource, is_session_name,
 };
-pub use replay::{NotTaken, Once, ReplayMemory};
+pub use replay::{NotTaken, Once, Remembered, ReplayMemory};
 pub use rsa::RsaPublicKey;
 pub use session::{SESSION_NONCE_BYTES, Session, SessionCredentials, SessionKey};
 pub use signature::{AcsParts, AcsRequest, FORM, Signer, acs_signature, payload_hash, rpc_signature};

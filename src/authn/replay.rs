@@ -10,11 +10,11 @@
 //! after a restart, until that time.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 
 use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::CLOCK_WINDOW;
 
@@ -42,11 +42,20 @@ pub struct ReplayMemory {
     /// When it was last looked for what can be forgotten.
     swept: i64,
     forgotten_early: u64,
-    hasher: RandomState,
+    /// Keys the fingerprints.
+    key: [u8; 32],
+}
+
+/// What a memory holds, for the process that takes over. Who has it can find out which nonces were used, and nothing else.
+#[derive(Serialize, Deserialize)]
+pub struct Remembered {
+    start: i64,
+    key: [u8; 32],
+    holders: BTreeMap<String, Held>,
 }
 
 /// What is remembered on one account.
-#[derive(Default)]
+#[derive(Default, Clone, Serialize, Deserialize)]
 struct Held {
     /// Its requests signed in an earlier second are refused.
     floor: i64,
@@ -65,8 +74,8 @@ pub enum NotTaken {
 }
 
 impl ReplayMemory {
-    /// An empty memory for `capacity` requests, of a process that starts `now`.
-    pub fn new(capacity: usize, now: Timestamp) -> Self {
+    /// An empty memory for `capacity` requests, of a process that starts `now`. Nobody else knows `key`.
+    pub fn new(capacity: usize, now: Timestamp, key: [u8; 32]) -> Self {
         Self {
             capacity: capacity.max(1),
             start: now.as_second(),
@@ -74,8 +83,27 @@ impl ReplayMemory {
             holders: HashMap::new(),
             swept: i64::MIN,
             forgotten_early: 0,
-            hasher: RandomState::new(),
+            key,
         }
+    }
+
+    /// The memory of the process that this one takes over from. What has no room in it is refused for its time.
+    pub fn taken_over(capacity: usize, remembered: Remembered) -> Self {
+        let Remembered { start, key, holders } = remembered;
+        let mut memory = Self::new(capacity, Timestamp::UNIX_EPOCH, key);
+        memory.start = start;
+        memory.taken = holders.values().flat_map(|held| held.by_second.values().flatten().copied()).collect();
+        memory.holders = holders.into_iter().collect();
+        while memory.taken.len() > memory.capacity {
+            memory.forget_of_the_greediest();
+        }
+        memory
+    }
+
+    /// Everything that it holds.
+    pub fn remembers(&self) -> Remembered {
+        let holders = self.holders.iter().map(|(name, held)| (name.clone(), held.clone())).collect();
+        Remembered { start: self.start, key: self.key, holders }
     }
 
     /// Takes a request once.
@@ -91,7 +119,7 @@ impl ReplayMemory {
         }
         // Keyed at random, so that nobody can look for two requests with the same fingerprint; and if two had one, the
         // second would be refused.
-        let fingerprint = self.hasher.hash_one((&once.access_key_id, &once.nonce));
+        let fingerprint = self.fingerprint(once);
         if !self.taken.insert(fingerprint) {
             return Err(NotTaken::Replayed);
         }
@@ -113,6 +141,13 @@ impl ReplayMemory {
     /// How many requests were forgotten while they could still be sent again, because there was no room.
     pub fn forgotten_early(&self) -> u64 {
         self.forgotten_early
+    }
+
+    fn fingerprint(&self, once: &Once) -> u64 {
+        let length = once.access_key_id.len().to_le_bytes();
+        let hash = Sha256::new().chain_update(self.key).chain_update(length).chain_update(&once.access_key_id);
+        let hash = hash.chain_update(&once.nonce).finalize();
+        hash.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// Once a second: what was signed before the clock window is refused for its time, and need not be remembered.
@@ -174,18 +209,18 @@ mod tests {
     /// G05: sent twice; sent to a process that started in between; sent under another key.
     #[test]
     fn a_request_is_taken_once() {
-        let mut memory = ReplayMemory::new(100, at(0));
+        let mut memory = ReplayMemory::new(100, at(0), [7; 32]);
         assert_eq!(memory.take(&once("a", "n", 5), at(6)), Ok(()));
         assert_eq!(memory.take(&once("a", "n", 5), at(7)), Err(Replayed));
         assert_eq!(memory.take(&once("a", "n", 6), at(7)), Err(Replayed), "the nonce, whenever it was signed");
         assert_eq!(memory.take(&once("b", "n", 5), at(7)), Ok(()));
-        assert_eq!(ReplayMemory::new(100, at(6)).take(&once("a", "n", 5), at(7)), Err(Forgotten));
+        assert_eq!(ReplayMemory::new(100, at(6), [7; 32]).take(&once("a", "n", 5), at(7)), Err(Forgotten));
     }
 
     /// G06: whoever floods it shortens the time that is remembered of himself, and gains no replay.
     #[test]
     fn a_full_memory_refuses_what_it_cannot_remember() {
-        let mut memory = ReplayMemory::new(10, at(0));
+        let mut memory = ReplayMemory::new(10, at(0), [7; 32]);
         memory.take(&once("quiet", "0", 0), at(0)).unwrap();
         for second in 0..100 {
             assert_eq!(memory.take(&once("a", &second.to_string(), second), at(second)), Ok(()));
@@ -204,7 +239,7 @@ mod tests {
     /// One caller dates all its requests as far ahead as it may: nobody else is refused for it.
     #[test]
     fn a_flood_costs_nobody_but_its_sender() {
-        let mut memory = ReplayMemory::new(100, at(0));
+        let mut memory = ReplayMemory::new(100, at(0), [7; 32]);
         for nonce in 0..10_000 {
             let _ = memory.take(&once("flood", &nonce.to_string(), 890), at(1));
         }
@@ -218,13 +253,32 @@ mod tests {
     /// G08: our clock jumps ahead by ten years, and back.
     #[test]
     fn a_clock_that_jumps_lets_no_replay_through() {
-        let mut memory = ReplayMemory::new(100, at(0));
+        let mut memory = ReplayMemory::new(100, at(0), [7; 32]);
         let request = once("a", "n", 5);
         memory.take(&request, at(6)).unwrap();
         memory.take(&once("a", "later", 300_000_000), at(300_000_000)).unwrap();
         assert_eq!(memory.take(&request, at(7)), Err(Forgotten));
         assert_eq!(memory.take(&once("a", "fresh", 7), at(7)), Ok(()), "and keeps nobody out");
         assert_eq!(memory.take(&once("b", "n", 7), at(7)), Ok(()));
+    }
+
+    /// U13: the next process goes on where this one ended.
+    #[test]
+    fn a_successor_remembers() {
+        let mut memory = ReplayMemory::new(10, at(0), [7; 32]);
+        memory.take(&once("a", "n", 5), at(6)).unwrap();
+        memory.take(&once("b", "n", 5), at(6)).unwrap();
+        let text = serde_json::to_string(&memory.remembers()).unwrap();
+        let remembered = || serde_json::from_str(&text).unwrap();
+        let mut next = ReplayMemory::taken_over(10, remembered());
+        assert_eq!(next.take(&once("a", "n", 5), at(7)), Err(Replayed));
+        assert_eq!(next.take(&once("a", "before", 4), at(7)), Ok(()), "signed before, and never sent");
+        assert_eq!(next.take(&once("a", "older", -1), at(7)), Err(Forgotten));
+        let mut small = ReplayMemory::taken_over(1, remembered());
+        assert_eq!(small.remembered(), 1);
+        for holder in ["a", "b"] {
+            assert!(small.take(&once(holder, "n", 5), at(7)).is_err());
+        }
     }
 
     proptest! {
@@ -238,7 +292,7 @@ mod tests {
                 1..200,
             ),
         ) {
-            let mut memory = ReplayMemory::new(capacity, at(0));
+            let mut memory = ReplayMemory::new(capacity, at(0), [7; 32]);
             let mut taken: Map<(String, String), Vec<Timestamp>> = Map::new();
             let mut sent: Vec<Once> = Vec::new();
             let mut now = 0;
@@ -266,7 +320,7 @@ mod tests {
         /// With room for everything, nobody who signs afresh and in time is refused.
         #[test]
         fn fresh_requests_pass(skews in prop::collection::vec(-900_i64..900, 1..100)) {
-            let mut memory = ReplayMemory::new(1000, at(-10_000));
+            let mut memory = ReplayMemory::new(1000, at(-10_000), [7; 32]);
             for (index, skew) in skews.into_iter().enumerate() {
                 prop_assert!(memory.take(&once("a", &index.to_string(), skew), at(0)).is_ok());
             }

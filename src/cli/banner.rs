@@ -50,7 +50,8 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
         behind(house),
         ("metrics", format!("http://{}/metrics, /healthz, /readyz", doors.admin_address)),
     ];
-    for (label, text) in rows.into_iter().chain(credentials(house, doors)) {
+    let health = doors.health_address.map(|address| ("health", format!("http://{address}/healthz, /readyz")));
+    for (label, text) in rows.into_iter().chain(health).chain(credentials(house, doors)) {
         let _ = writeln!(out, "  {LABEL}{label:<10}{LABEL:#}{text}");
     }
     if settings.signatures.rules.trust_upstream {
@@ -75,6 +76,17 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
         let _ = writeln!(out, "    {program} call {what} --as {caller}{at}{config}");
     }
     let _ = writeln!(out);
+}
+
+/// Tells that it is ready to take over.
+pub fn waiting(path: &Path) {
+    let mut out = anstream::stderr().lock();
+    let _ = writeln!(
+        out,
+        "\n{TITLE}Keyward {}{TITLE:#}  ready to take over at {}: send SIGQUIT to the one that serves\n",
+        env!("CARGO_PKG_VERSION"),
+        shown(path)
+    );
 }
 
 fn kind(house: &House) -> &'static str {

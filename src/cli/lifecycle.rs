@@ -1,23 +1,30 @@
 //! From the first connection to the last answer: doors, signals, draining.
 //!
-//! The first SIGTERM or Ctrl-C closes the doors, lets running requests end and then ends at once; a second one does not
-//! wait for them. pingora's sessions do the talking; its own server loop is not used, because it waits out a fixed grace
+//! The first SIGTERM or Ctrl-C says so to probes and clients, closes the doors, lets running requests end and then ends at
+//! once; a second one does not wait for them. SIGQUIT does the same, and hands the sockets over to a successor that waits.
+//! pingora's sessions do the talking; its own server loop is not used, because it waits out a fixed grace
 //! period and retries a port that is taken for half a minute.
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pingora::apps::ServerApp;
+use prometheus::IntGauge;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::now;
 use super::serve::House;
-use crate::admin::{Admin, Vending};
-use crate::listen::{Connection, Door, GuestCounters, Guests};
+use crate::admin::{Admin, Health, Vending};
+use crate::authn::{Remembered, ReplayMemory};
+use crate::listen::{Connection, Door, GuestCounters, Guests, Heir, Inherited};
 use crate::local_kms::LocalKms;
 use crate::proxy::{Api, Behind, Drain};
 use crate::settings::{Credentials, CredentialsDoor, Limits, Listen};
@@ -26,6 +33,9 @@ use crate::store::Reloader;
 /// How many may be at the admin port, or fetch credentials, at the same time.
 const OPERATORS_MAX: usize = 64;
 
+/// How long whoever came in just before the doors closed may take to begin a request.
+const LATE: Duration = Duration::from_secs(1);
+
 /// How long each of them may take for one request, the time before it included.
 const OPERATOR_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -33,6 +43,7 @@ const OPERATOR_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Doors {
     api: Vec<Door>,
     admin: Door,
+    health: Option<Door>,
     credentials: Option<(Door, Arc<Vending>)>,
     /// Where the API is, as clients write it: `http://…`, `https://…`, or the path of a Unix socket.
     pub endpoints: Vec<String>,
@@ -40,39 +51,64 @@ pub struct Doors {
     pub api_address: Option<SocketAddr>,
     /// Where the admin port listens.
     pub admin_address: SocketAddr,
+    /// Where probes from elsewhere may ask.
+    pub health_address: Option<SocketAddr>,
     /// Where credentials are handed out on loopback.
     pub credentials_address: Option<SocketAddr>,
 }
 
 impl Doors {
-    /// Takes all of them.
+    /// Takes all of them; those that were handed over as they are.
     ///
     /// # Errors
     /// Says which cannot be had, and why.
-    pub fn take(house: &House) -> Result<Self, String> {
+    pub fn take(house: &House, inherited: &mut Inherited) -> Result<Self, String> {
         let (listen, patience) = (&house.settings.listen, house.settings.limits.request);
         let proxies = &house.settings.network.proxy_protocol;
         let (mut api, mut endpoints, mut api_address) = (Vec::new(), Vec::new(), None);
         if let Some(address) = listen.api {
-            let door = Door::tcp("listen.api", address, patience)?.behind(proxies);
+            let door = Door::tcp("listen.api", address, patience, inherited)?.behind(proxies);
             api_address = door.address();
             endpoints.extend(api_address.map(|address| format!("http://{address}")));
             api.push(door);
         }
         if let Some(((address, _), tls)) = listen.tls.as_ref().zip(house.tls.clone()) {
-            let door = Door::tcp("listen.tls", *address, patience)?.behind(proxies).with_tls(tls);
+            let door = Door::tcp("listen.tls", *address, patience, inherited)?.behind(proxies).with_tls(tls);
             endpoints.extend(door.address().map(|address| format!("https://{address}")));
             api.push(door);
         }
         if let Some(socket) = &listen.socket {
-            api.push(Door::unix("listen.socket", socket, patience)?);
+            api.push(Door::unix("listen.socket", socket, patience, inherited)?);
             endpoints.push(socket.path.display().to_string());
         }
-        let admin = Door::tcp("listen.admin", listen.admin, patience)?;
+        let admin = Door::tcp("listen.admin", listen.admin, patience, inherited)?;
+        let health =
+            listen.health.map(|address| Door::tcp("listen.health", address, patience, inherited)).transpose()?;
         let admin_address = admin.address().unwrap_or(listen.admin);
-        let credentials = house.settings.credentials.as_ref().map(|it| vending_door(house, it)).transpose()?;
+        let credentials =
+            house.settings.credentials.as_ref().map(|it| vending_door(house, it, inherited)).transpose()?;
         let credentials_address = credentials.as_ref().and_then(|(door, _)| door.address());
-        Ok(Self { api, admin, credentials, endpoints, api_address, admin_address, credentials_address })
+        let health_address = health.as_ref().and_then(Door::address);
+        Ok(Self {
+            health_address,
+            api,
+            admin,
+            health,
+            credentials,
+            endpoints,
+            api_address,
+            admin_address,
+            credentials_address,
+        })
+    }
+}
+
+impl Doors {
+    /// The sockets of all of them, once more, for a successor.
+    fn handles(&self) -> std::io::Result<Vec<(String, OwnedFd)>> {
+        let credentials = self.credentials.as_ref().map(|(door, _)| door);
+        let all = self.api.iter().chain([&self.admin]).chain(&self.health).chain(credentials);
+        all.map(Door::handle).collect()
     }
 }
 
@@ -96,74 +132,151 @@ pub fn make_room(limits: &mut Limits, listen: &Listen) {
     }
 }
 
-fn vending_door(house: &House, credentials: &Credentials) -> Result<(Door, Arc<Vending>), String> {
+fn vending_door(
+    house: &House,
+    credentials: &Credentials,
+    inherited: &mut Inherited,
+) -> Result<(Door, Arc<Vending>), String> {
     let patience = house.settings.limits.request;
     let door = match &credentials.at {
-        CredentialsDoor::Loopback(address, _) => Door::tcp("credentials.listen", *address, patience),
-        CredentialsDoor::Socket(socket, _) => Door::unix("credentials.socket", socket, patience),
+        CredentialsDoor::Loopback(address, _) => Door::tcp("credentials.listen", *address, patience, inherited),
+        CredentialsDoor::Socket(socket, _) => Door::unix("credentials.socket", socket, patience, inherited),
     }?;
     let counter = house.telemetry.metrics.credentials.clone();
     let vending = Vending::new(house.store.clone(), credentials.clone(), door.address(), counter)?;
     Ok((door, Arc::new(vending)))
 }
 
-/// Serves until told to end.
+/// Serves until told to end. What is returned is held until the process ends: a successor waits for that.
 ///
 /// # Errors
 /// The runtime or the signal handlers cannot be set up.
-pub fn run(house: &House, doors: Doors, reloader: &Reloader) -> Result<(), String> {
+pub fn run(
+    house: &House,
+    doors: Doors,
+    reloader: &Reloader,
+    memory: Option<ReplayMemory>,
+) -> Result<Option<UnixStream>, String> {
     let runtime = Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
-    runtime.block_on(serve(house, doors, reloader))?;
+    let handed_over = runtime.block_on(serve(house, doors, reloader, memory))?;
     // Answers are out; whatever still waits for input has nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    Ok(())
+    Ok(handed_over)
 }
 
-async fn serve(house: &House, doors: Doors, reloader: &Reloader) -> Result<(), String> {
+async fn serve(
+    house: &House,
+    doors: Doors,
+    reloader: &Reloader,
+    memory: Option<ReplayMemory>,
+) -> Result<Option<UnixStream>, String> {
     let drain = Arc::new(Drain::default());
     let (end, ending) = watch::channel(false);
-    let (store, telemetry) = (house.store.clone(), house.telemetry.clone());
+    let leaving = Leaving { ending, handed_over: Arc::default() };
+    let sockets = house.settings.listen.handover.as_ref().map(|_| doors.handles()).transpose();
+    let sockets = sockets.map_err(|error| format!("sockets cannot be made ready to be handed over: {error}"))?;
+    let api = open(house, doors, reloader, memory, &drain, &leaving);
+    match &house.behind {
+        Behind::Embedded(kms) => drop(tokio::spawn(keep_time(kms.clone()))),
+        Behind::Elsewhere(upstream) => drop(tokio::spawn(upstream.clone().keep())),
+    }
+    let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let heir = signals.end(reloader, house.settings.listen.handover.as_deref()).await;
+    drain.begin();
+    tracing::info!(running = drain.running(), "ending; a second signal ends at once");
+    let inside = &house.telemetry.metrics.connections;
+    tokio::select! {
+        () = noticed(inside, house.settings.limits.notice) => {}
+        _ = signals.end(reloader, None) => return Ok(None),
+    }
+    leaving.handed_over.store(heir.is_some(), Ordering::SeqCst);
+    let _ = end.send(true);
+    let deadline = tokio::time::sleep(house.settings.limits.drain);
+    tokio::select! {
+        () = drained(&drain, inside) => {}
+        () = deadline => tracing::warn!(running = drain.running(), "requests are cut off: they did not end in time"),
+        _ = signals.end(reloader, None) => {
+            tracing::warn!(running = drain.running(), "requests are cut off by a second signal");
+        }
+    }
+    let Some((heir, sockets)) = heir.zip(sockets) else { return Ok(None) };
+    let memory = serde_json::to_vec(&api.remembers()).unwrap_or_default();
+    let handed_over = heir.hand_over(&sockets, &memory);
+    handed_over.map(Some).map_err(|error| format!("the sockets could not be handed over: {error}"))
+}
+
+/// How whoever lets clients in learns that it ends, and whether somebody else goes on.
+struct Leaving {
+    ending: watch::Receiver<bool>,
+    handed_over: Arc<AtomicBool>,
+}
+
+/// Opens all doors.
+fn open(
+    house: &House,
+    doors: Doors,
+    reloader: &Reloader,
+    memory: Option<ReplayMemory>,
+    drain: &Arc<Drain>,
+    leaving: &Leaving,
+) -> Arc<Api> {
+    let (store, telemetry, behind) = (house.store.clone(), house.telemetry.clone(), house.behind.clone());
     let metrics = &telemetry.metrics;
     let counters = GuestCounters {
         inside: metrics.connections.clone(),
         turned_away: metrics.connections_refused.clone(),
         failed: metrics.connections_failed.clone(),
     };
-    let api =
-        Arc::new(Api::new(store.clone(), house.behind.clone(), telemetry.clone(), &house.settings, drain.clone()));
+    let api = Api::new(store.clone(), behind.clone(), telemetry.clone(), &house.settings, drain.clone(), memory);
+    let api = Arc::new(api);
     for door in doors.api {
         let guests = Guests::new(house.settings.limits.connections, Some(counters.clone()));
-        let (api, told) = (api.clone(), ending.clone());
-        start(door, guests, &ending, move |connection| {
+        let (api, told) = (api.clone(), leaving.ending.clone());
+        start(door, guests, leaving, move |connection| {
             let (api, told) = (api.clone(), told.clone());
             async move { api.serve(connection, told).await }
         });
     }
     if let Some((door, vending)) = doors.credentials {
-        start_app(door, vending.clone(), &ending, move |connection| vending.admits(connection.peer.origin().uid));
+        start_app(door, vending.clone(), leaving, move |connection| vending.admits(connection.peer.origin().uid));
+    }
+    if let Some(door) = doors.health {
+        start_app(door, Arc::new(Health::new(store.clone(), drain.clone())), leaving, |_| true);
     }
     let (address, tls) = (doors.admin_address, house.tls.clone());
-    let admin =
-        Admin::new(store, telemetry.clone(), drain.clone(), address, tls, reloader.clone(), house.behind.clone());
-    start_app(doors.admin, Arc::new(admin), &ending, |_| true);
+    let admin = Admin::new(store, telemetry, drain.clone(), address, tls, reloader.clone(), behind);
+    start_app(doors.admin, Arc::new(admin), leaving, |_| true);
+    api
+}
 
-    match &house.behind {
-        Behind::Embedded(kms) => drop(tokio::spawn(keep_time(kms.clone()))),
-        Behind::Elsewhere(upstream) => drop(tokio::spawn(upstream.clone().keep())),
+/// The memory of requests that serving begins with: what a predecessor handed over, or none.
+///
+/// # Errors
+/// There is no randomness, or what was handed over cannot be read.
+pub fn memory(nonces: usize, handed_over: Option<&[u8]>) -> Result<Option<ReplayMemory>, String> {
+    if nonces == 0 {
+        return Ok(None);
     }
+    let remembered: Option<Remembered> = match handed_over {
+        Some(text) => {
+            serde_json::from_slice(text).map_err(|error| format!("what was handed over is damaged: {error}"))?
+        }
+        None => None,
+    };
+    if let Some(remembered) = remembered {
+        return Ok(Some(ReplayMemory::taken_over(nonces, remembered)));
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|_| "the operating system gives no random bytes")?;
+    Ok(Some(ReplayMemory::new(nonces, now(), key)))
+}
 
-    let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
-    signals.end(reloader).await;
-    drain.begin();
-    let _ = end.send(true);
-    tracing::info!(running = drain.running(), "ending; a second signal ends at once");
-    let deadline = tokio::time::sleep(house.settings.limits.drain);
-    tokio::select! {
-        () = drained(&drain) => {}
-        () = deadline => tracing::warn!(running = drain.running(), "requests are cut off: they did not end in time"),
-        () = signals.end(reloader) => tracing::warn!(running = drain.running(), "requests are cut off by a second signal"),
+/// Resolves when nobody is connected any more, or everybody had time to learn that it ends.
+async fn noticed(inside: &IntGauge, notice: Duration) {
+    let until = tokio::time::Instant::now() + notice;
+    while inside.get() > 0 && tokio::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(())
 }
 
 /// Has happen what is due, also while nobody asks anything. Requests see to it themselves.
@@ -178,14 +291,14 @@ async fn keep_time(kms: Arc<LocalKms>) {
 }
 
 /// Lets clients in at a door.
-fn start<F, Fut>(door: Door, guests: Guests, ending: &watch::Receiver<bool>, enter: F)
+fn start<F, Fut>(door: Door, guests: Guests, leaving: &Leaving, enter: F)
 where
     F: Fn(Connection) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let ending = ending.clone();
+    let (ending, handed_over) = (leaving.ending.clone(), leaving.handed_over.clone());
     tokio::spawn(async move {
-        if let Err(error) = door.open(guests, ending, enter).await {
+        if let Err(error) = door.open(guests, ending, handed_over, enter).await {
             tracing::error!(%error, "a socket cannot be listened on any more");
         }
     });
@@ -195,13 +308,13 @@ where
 fn start_app<A: ServerApp + Send + Sync + 'static>(
     door: Door,
     app: Arc<A>,
-    ending: &watch::Receiver<bool>,
+    leaving: &Leaving,
     admits: impl Fn(&mut Connection) -> bool + Send + Sync + 'static,
 ) {
     // Operators are few, and no metric counts them.
     let guests = Guests::new(OPERATORS_MAX, None);
-    let told = ending.clone();
-    start(door, guests, ending, move |mut connection| {
+    let told = leaving.ending.clone();
+    start(door, guests, leaving, move |mut connection| {
         let (app, ending) = (app.clone(), told.clone());
         let admitted = admits(&mut connection);
         async move {
@@ -216,9 +329,10 @@ fn start_app<A: ServerApp + Send + Sync + 'static>(
     });
 }
 
-/// Resolves when no request is being answered any more.
-async fn drained(drain: &Drain) {
-    while drain.running() > 0 {
+/// Resolves when no request is being answered any more, and who has come in had a moment to ask.
+async fn drained(drain: &Drain, inside: &IntGauge) {
+    let late = tokio::time::Instant::now() + LATE;
+    while drain.running() > 0 || (inside.get() > 0 && tokio::time::Instant::now() < late) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -227,21 +341,32 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    quit: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        let [terminate, interrupt, hang_up] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)?, hang_up: signal(hang_up)? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+        })
     }
 
-    /// Resolves when it shall end. Until then, SIGHUP has the files read again.
-    async fn end(&mut self, reloader: &Reloader) {
+    /// Resolves when it shall end, with the successor that takes over, if one does. Until then, SIGHUP has the files read
+    /// again. SIGQUIT ends nothing unless a successor waits.
+    async fn end(&mut self, reloader: &Reloader, handover: Option<&Path>) -> Option<Heir> {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return None,
+                _ = self.interrupt.recv() => return None,
                 _ = self.hang_up.recv() => reloader.nudge(),
+                _ = self.quit.recv() => match handover.map(Heir::find) {
+                    Some(Ok(heir)) => return Some(heir),
+                    Some(Err(error)) => tracing::error!(%error, "nobody waits at listen.handover to take over; serving goes on"),
+                    None => tracing::error!("SIGQUIT hands over to a successor, and listen.handover is not set; serving goes on"),
+                },
             }
         }
     }

@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use super::banner;
 use super::lifecycle::{self, Doors};
 use super::{Exit, SettingsFile, now};
-use crate::listen::Tls;
+use crate::listen::{HandedOver, Inherited, Successor, Tls};
 use crate::local_kms::{LocalKms, OpenError, check_seed};
 use crate::proxy::Behind;
 use crate::served;
 use crate::settings::{AuditTarget, Policies, Settings};
 use crate::source::{Problem, shown};
-use crate::store::{Store, Watcher};
+use crate::store::{Store, Watcher, inspect};
 use crate::telemetry::{Audit, Metrics, Telemetry, init_logs};
 use crate::upstream::Upstream;
 
@@ -30,6 +30,9 @@ pub struct Serve {
     #[arg(long, value_name = "TIME", requires = "ephemeral", num_args = 0..=1,
           default_missing_value = "2026-01-01T00:00:00Z")]
     repeatable: Option<Timestamp>,
+    /// Wait at listen.handover until the Keyward that serves now hands over (on SIGQUIT), and go on at its sockets
+    #[arg(long)]
+    take_over: bool,
 }
 
 /// Everything that serves.
@@ -75,16 +78,39 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let mut settings = Settings::load(&arguments.settings.config).map_err(NotStarted::Problems)?;
     let _logs = init_logs(&settings.log);
     lifecycle::make_room(&mut settings.limits, &settings.listen);
+    let mut handed_over = arguments.take_over.then(|| take_over(&settings)).transpose()?;
     let house = build(settings, arguments)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
     let tls_watcher = house.tls.clone().map(|tls| watch_tls(tls, &house.settings.policies)).transpose()?;
-    let doors = Doors::take(&house).map_err(NotStarted::Failed)?;
+    let mut nothing = Inherited::default();
+    let inherited = handed_over.as_mut().map_or(&mut nothing, |handed_over| &mut handed_over.sockets);
+    let doors = Doors::take(&house, inherited).map_err(NotStarted::Failed)?;
+    let memory = handed_over.as_ref().map(|handed_over| handed_over.memory.as_slice());
+    let memory = lifecycle::memory(house.settings.signatures.nonces, memory).map_err(NotStarted::Failed)?;
     banner::welcome(&house, &doors, &arguments.settings.config);
-    lifecycle::run(&house, doors, &watcher.reloader()).map_err(NotStarted::Failed)?;
+    let successor = lifecycle::run(&house, doors, &watcher.reloader(), memory).map_err(NotStarted::Failed)?;
     drop((watcher, tls_watcher));
     house.telemetry.audit.finish();
+    // The successor goes on when this process has ended, and nothing is open any more.
+    std::mem::forget(successor);
     Ok(())
+}
+
+/// Waits until whoever serves now hands over. What would keep this one from serving is found before.
+fn take_over(settings: &Settings) -> Result<HandedOver, NotStarted> {
+    let Some(path) = &settings.listen.handover else {
+        return Err(NotStarted::Failed("--take-over needs listen.handover in the settings".to_owned()));
+    };
+    let found = inspect(settings).problems;
+    if !found.is_empty() {
+        return Err(NotStarted::Problems(found));
+    }
+    let cannot =
+        |why| NotStarted::Failed(format!("nobody can hand over at listen.handover = \"{}\": {why}", shown(path)));
+    let successor = Successor::wait_at(path).map_err(cannot)?;
+    banner::waiting(path);
+    successor.take_over().map_err(|error| cannot(error.to_string()))
 }
 
 /// Takes new certificates as they come.

@@ -6,6 +6,7 @@
 
 mod buffered;
 mod guests;
+mod handover;
 mod proxy_protocol;
 mod tls;
 mod unix;
@@ -13,8 +14,10 @@ mod unix;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -24,6 +27,7 @@ use pingora::server::ShutdownWatch;
 
 pub use buffered::Allowance;
 pub use guests::{Guest, GuestCounters, Guests};
+pub use handover::{HandedOver, Heir, Inherited, Successor};
 pub use tls::{Tls, Verified};
 
 use crate::kms::Origin;
@@ -35,6 +39,8 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// A socket that listens.
 pub struct Door {
+    /// The setting that it is of, and where it is: by this a successor knows it.
+    name: String,
     socket: Listening,
     through: Through,
 }
@@ -84,33 +90,56 @@ impl Peer {
 }
 
 impl Door {
-    /// A door on a TCP address. `setting` is its name in the settings.
+    /// A door on a TCP address, which may have been handed over. `setting` is its name in the settings.
     ///
     /// # Errors
     /// Says which address cannot be had, and why.
-    pub fn tcp(setting: &str, address: SocketAddr, patience: Duration) -> Result<Self, String> {
-        let listener = TcpListener::bind(address).and_then(|it| it.set_nonblocking(true).map(|()| it));
+    pub fn tcp(
+        setting: &str,
+        address: SocketAddr,
+        patience: Duration,
+        inherited: &mut Inherited,
+    ) -> Result<Self, String> {
+        let name = format!("{setting} {address}");
+        let listener = inherited.take(&name).map_or_else(|| TcpListener::bind(address), |it| Ok(it.into()));
+        let listener = listener.and_then(|it| it.set_nonblocking(true).map(|()| it));
         let listener = listener.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!("{address} is taken by another program; end it or choose another {setting}")
             }
             _ => format!("{setting} = \"{address}\" cannot be listened on: {error}"),
         })?;
-        Ok(Self::new(Listening::Tcp(listener), patience))
+        Ok(Self::new(name, Listening::Tcp(listener), patience))
     }
 
-    /// A door at a Unix socket.
+    /// A door at a Unix socket, which may have been handed over.
     ///
     /// # Errors
     /// Says why it cannot be had.
-    pub fn unix(setting: &str, socket: &Socket, patience: Duration) -> Result<Self, String> {
-        let (listener, file) = unix::bind(socket)
+    pub fn unix(setting: &str, socket: &Socket, patience: Duration, inherited: &mut Inherited) -> Result<Self, String> {
+        let name = format!("{setting} {}", socket.path.display());
+        let taken_over =
+            inherited.take(&name).and_then(|it| Some((it.into(), unix::File::taken_over(&socket.path).ok()?)));
+        let (listener, file) = taken_over
+            .map_or_else(|| unix::bind(socket), Ok)
             .map_err(|why| format!("{setting} = \"{}\" cannot be listened on: {why}", socket.path.display()))?;
-        Ok(Self::new(Listening::Unix(listener, file), patience))
+        Ok(Self::new(name, Listening::Unix(listener, file), patience))
     }
 
-    fn new(socket: Listening, patience: Duration) -> Self {
-        Self { socket, through: Through { tls: None, proxies: Vec::new(), patience } }
+    /// Its socket, once more, with the name by which a successor knows it.
+    ///
+    /// # Errors
+    /// The process may not have more file descriptors.
+    pub fn handle(&self) -> io::Result<(String, OwnedFd)> {
+        let handle: OwnedFd = match &self.socket {
+            Listening::Tcp(listener) => listener.try_clone()?.into(),
+            Listening::Unix(listener, _) => listener.try_clone()?.into(),
+        };
+        Ok((self.name.clone(), handle))
+    }
+
+    fn new(name: String, socket: Listening, patience: Duration) -> Self {
+        Self { name, socket, through: Through { tls: None, proxies: Vec::new(), patience } }
     }
 
     /// The same, for TLS only.
@@ -133,11 +162,18 @@ impl Door {
         }
     }
 
-    /// Lets clients in until the service is ending. `enter` is called for each of them.
+    /// Lets clients in until the service is ending. `enter` is called for each of them. The file of a Unix socket stays if
+    /// somebody else listens there by then, which `handed_over` tells.
     ///
     /// # Errors
     /// The runtime cannot use the socket.
-    pub async fn open<F, Fut>(self, guests: Guests, mut ending: ShutdownWatch, enter: F) -> io::Result<()>
+    pub async fn open<F, Fut>(
+        self,
+        guests: Guests,
+        mut ending: ShutdownWatch,
+        handed_over: Arc<AtomicBool>,
+        enter: F,
+    ) -> io::Result<()>
     where
         F: Fn(Connection) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -147,7 +183,12 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 accepted = socket.accept() => accepted,
-                _ = ending.wait_for(|ending| *ending) => return Ok(()),
+                _ = ending.wait_for(|ending| *ending) => {
+                    if let Accepting::Unix(_, file) = socket && handed_over.load(Ordering::SeqCst) {
+                        file.leave();
+                    }
+                    return Ok(());
+                }
             };
             let Ok(accepted) = accepted else {
                 tokio::time::sleep(BREATH).await;
@@ -169,7 +210,7 @@ impl Door {
 enum Accepting {
     Tcp(tokio::net::TcpListener),
     /// The file is removed with it.
-    Unix(tokio::net::UnixListener, #[expect(dead_code, reason = "held for its end")] unix::File),
+    Unix(tokio::net::UnixListener, unix::File),
 }
 
 /// A connection as the operating system gives it.

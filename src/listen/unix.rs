@@ -18,6 +18,21 @@ pub struct File {
     identity: (u64, u64),
 }
 
+impl File {
+    /// The file of a socket that was taken over.
+    ///
+    /// # Errors
+    /// It is not there any more.
+    pub fn taken_over(path: &Path) -> io::Result<Self> {
+        identity(path).map(|identity| Self { path: path.to_owned(), identity })
+    }
+
+    /// Leaves the file where it is: somebody else listens there now.
+    pub fn leave(mut self) {
+        self.identity = (0, 0);
+    }
+}
+
 /// Listens at a Unix socket.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
 use super::reply::{Executed, Told};
 use super::throttle::Throttle;
 use super::turns::Turns;
-use crate::authn::ReplayMemory;
+use crate::authn::{Remembered, ReplayMemory};
 use crate::authz::{Judgement, Permit, Snapshot, Trail, Version, authorize};
 use crate::kms::{Answer, ErrorCode, Format, Origin, RawRequest};
 use crate::listen::{Allowance, Connection, Peer};
@@ -119,9 +119,9 @@ impl Api {
         telemetry: Telemetry,
         settings: &Settings,
         drain: Arc<Drain>,
+        replays: Option<ReplayMemory>,
     ) -> Self {
-        let nonces = settings.signatures.nonces;
-        let replays = (nonces > 0).then(|| Mutex::new(ReplayMemory::new(nonces, now())));
+        let replays = replays.map(Mutex::new);
         let limits = settings.limits.clone();
         let version_header = settings.policies.version_header;
         let throttle = Throttle::new(&settings.throttle);
@@ -129,23 +129,29 @@ impl Api {
         Self { store, behind, telemetry, limits, throttle, drain, replays, turns, version_header }
     }
 
+    /// The requests that were taken and could still be sent again, for a successor.
+    pub fn remembers(&self) -> Option<Remembered> {
+        let memory = self.replays.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(memory.remembers())
+    }
+
     /// Answers one request after the other, until the client or the service ends.
     pub async fn serve(&self, connection: Connection, mut ending: ShutdownWatch) {
         let Connection { stream, allowance, mut peer, guest: _guest } = connection;
         let mut next = Some(stream);
         // Who has not asked anything yet has no connection worth keeping.
-        let mut patience = self.limits.request;
+        let (mut patience, mut was_answered) = (self.limits.request, false);
         while let Some(mut stream) = next.take() {
-            // Nothing was asked yet, so nobody is left without an answer.
             let begun = tokio::select! {
                 begun = begins(&mut stream, patience) => begun,
-                () = ended(&mut ending) => None,
+                // Who was answered knows that it ends, and asks nothing more. Who came late may be about to ask.
+                () = ended(&mut ending), if was_answered => None,
             };
             if begun.is_none() || !peer.may_stay() {
                 return;
             }
             next = self.serve_one(stream, &allowance, &mut peer).await;
-            patience = KEEPALIVE;
+            (patience, was_answered) = (KEEPALIVE, true);
         }
     }
 

@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests write files and read the clock")]
 
 mod exchange;
-mod front;
+pub mod front;
 mod judging;
 mod modes;
-mod scripted;
+pub mod scripted;

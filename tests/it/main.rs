@@ -18,6 +18,7 @@ mod crashes;
 mod data;
 mod doors;
 mod gateway;
+mod lifecycle;
 mod main_job;
 mod policies;
 mod readme;

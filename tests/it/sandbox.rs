@@ -52,6 +52,14 @@ pub struct Running<'h> {
     agent: ureq::Agent,
 }
 
+/// A Keyward that was started, and may not serve yet.
+pub struct Spawned {
+    child: Child,
+    output: Lines,
+    errors: Lines,
+    unread: Arc<AtomicBool>,
+}
+
 /// An answer of the API.
 #[derive(Debug)]
 pub struct Reply {
@@ -143,11 +151,31 @@ impl House {
         self.started(command)
     }
 
-    fn started(&self, mut command: Command) -> Running<'_> {
+    fn started(&self, command: Command) -> Running<'_> {
+        self.serving(self.spawned(command))
+    }
+
+    /// Starts one that waits to take over, and returns when it does.
+    pub fn start_successor(&self) -> Spawned {
+        let mut command = self.command();
+        command.arg("--take-over");
+        let spawned = self.spawned(command);
+        let says = || spawned.errors.lock().unwrap().iter().any(|line| line.contains("ready to take over"));
+        assert!(wait(says), "no successor:\n{}", spawned.errors.lock().unwrap().join("\n"));
+        spawned
+    }
+
+    fn spawned(&self, mut command: Command) -> Spawned {
         let mut child = command.spawn().unwrap();
         let unread = Arc::new(AtomicBool::new(false));
         let output = collect(child.stdout.take().unwrap(), unread.clone());
         let errors = collect(child.stderr.take().unwrap(), unread.clone());
+        Spawned { child, output, errors, unread }
+    }
+
+    /// Waits until it serves.
+    pub fn serving(&self, spawned: Spawned) -> Running<'_> {
+        let Spawned { child, output, errors, unread } = spawned;
         let url = |label: &str| {
             let errors = errors.lock().unwrap();
             let line = errors.iter().find(|line| line.trim_start().starts_with(label))?;

@@ -1,0 +1,228 @@
+//! The end of a Keyward, and its successor: nobody's request is lost, and none goes unjudged. Rows of the catalogue of threats
+//! are named by their ids.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::gateway::front::{ORDERS, PAYROLL, plain};
+use crate::gateway::scripted::{Act, Scripted, answer};
+use crate::sandbox::{ALICE, FORM, House, KIM, Running, post, signed_v1, status_and_body, tcp, wait};
+
+const HELLO: (&str, &str) = ("Plaintext", "aGVsbG8=");
+
+/// A house whose Keyward can be taken over.
+fn house() -> House {
+    let house = House::new();
+    house.edit("config/keyward.toml", "# handover = ", "handover = ");
+    house.edit("config/keyward.toml", "# health = \"127.0.0.1:7483\"", "health = \"127.0.0.1:0\"");
+    house
+}
+
+/// One request on a connection that stays open: the whole answer, or nothing.
+fn ask(stream: &mut TcpStream, body: &str) -> Option<String> {
+    let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{FORM}Content-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
+        answer.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        if length.is_some_and(|length: usize| body.len() >= length) {
+            return Some(text);
+        }
+    }
+}
+
+fn closes(answer: &str) -> bool {
+    answer.to_lowercase().contains("\r\nconnection: close\r\n")
+}
+
+/// U07: probes are told first, then clients; who is connected gets his answer and is asked to leave; then it ends at once.
+#[test]
+fn an_end_is_announced() {
+    let house = house();
+    house.edit("config/keyward.toml", "notice_seconds = 1", "notice_seconds = 30");
+    let mut running = house.start();
+    let mut kept = tcp(&running.api);
+    assert!(!closes(&ask(&mut kept, &signed_v1(ALICE, "ListKeys", &[])).unwrap()));
+    running.signal("TERM");
+    assert!(wait(|| running.page("/readyz").0 == 503), "readiness drops first");
+    // Who comes now is still served, and asked to leave.
+    let mut late = tcp(&running.api);
+    assert!(closes(&ask(&mut late, &signed_v1(ALICE, "ListKeys", &[])).unwrap()));
+    let answer = ask(&mut kept, &signed_v1(ALICE, "Encrypt", &[("KeyId", PAYROLL), HELLO])).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403") && closes(&answer), "judged as ever: {answer}");
+    let begin = Instant::now();
+    drop((kept, late));
+    assert!(running.ended().success());
+    assert!(begin.elapsed() < Duration::from_secs(15), "nobody is connected, so nobody is waited for");
+    assert_eq!(running.audit().len(), 3, "every request has its line");
+}
+
+/// U07: running requests end, and a second signal does not wait for them. Whatever was decided is told.
+#[test]
+fn running_requests_end_first() {
+    let kms = Scripted::start(|request, _| match request.operation().as_str() {
+        "ListKeys" => vec![Act::Drip(answer(200, r#"{"Keys":{"Key":[]},"RequestId":"r"}"#), Duration::from_millis(3))],
+        _ => vec![Act::Silence],
+    });
+    for (operation, signals, expected) in [
+        ("ListKeys", &["TERM"][..], 200),
+        ("ListKeys", &["INT"], 200),
+        ("ListKeys", &["PIPE", "TERM"], 200),
+        ("ListSecrets", &["TERM", "TERM"], 0),
+        ("ListSecrets", &["TERM", "INT"], 0),
+    ] {
+        let house = plain(&kms.address, &[]);
+        let mut running = house.start();
+        let (api, asked) = (running.api.clone(), kms.requests().len());
+        let waiting = thread::spawn(move || {
+            let mut stream = tcp(&api);
+            ask(&mut stream, &signed_v1(KIM, operation, &[])).map_or(0, |answer| status_and_body(&answer).0)
+        });
+        assert!(wait(|| kms.requests().len() > asked));
+        for (at, signal) in signals.iter().enumerate() {
+            running.signal(signal);
+            if at == 0 && *signal == "TERM" {
+                running.written_with("a second signal ends at once");
+            }
+        }
+        let begin = Instant::now();
+        assert!(running.ended().success(), "{signals:?}");
+        assert!(begin.elapsed() < Duration::from_secs(6), "{signals:?}");
+        assert_eq!(waiting.join().unwrap(), expected, "{signals:?}");
+    }
+}
+
+/// The health port says one word and no more, to whoever asks.
+#[test]
+fn probes_from_elsewhere_are_told_one_word() {
+    let house = house();
+    let running = house.start();
+    let text = running.everything_written();
+    let line = text.lines().find(|line| line.trim_start().starts_with("health")).unwrap_or_else(|| panic!("{text}"));
+    let address = line.split("http://").nth(1).unwrap().split(['/', ',']).next().unwrap().to_owned();
+    let get = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: anything.example\r\nConnection: close\r\n\r\n");
+        let answer = crate::sandbox::exchange(&mut tcp(&address), request.as_bytes());
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+    };
+    assert_eq!(get("/healthz"), ("200".to_owned(), "ok\n".to_owned()));
+    assert_eq!(get("/readyz"), ("200".to_owned(), "ready\n".to_owned()));
+    for path in ["/metrics", "/status", "/", "/-/reload"] {
+        assert_eq!(get(path).0, "404", "{path}");
+    }
+}
+
+/// What is asked over and over while one Keyward takes over from another.
+struct Load {
+    done: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl Load {
+    /// Asks with one kept connection until it is done: what is allowed is answered, and what is not is refused, each once.
+    fn run(&self, api: &str, allowed: bool) {
+        let mut kept: Option<TcpStream> = None;
+        while !self.done.load(Ordering::SeqCst) {
+            let key = if allowed { ORDERS } else { PAYROLL };
+            let body = signed_v1(ALICE, "Encrypt", &[("KeyId", key), HELLO]);
+            let mut stream = kept.take().unwrap_or_else(|| tcp(api));
+            let answer = ask(&mut stream, &body).expect("a request was lost");
+            let expected = if allowed { "HTTP/1.1 200" } else { "HTTP/1.1 403" };
+            assert!(answer.starts_with(expected), "{answer}");
+            kept = (!closes(&answer)).then_some(stream);
+            self.asked.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Has one Keyward take over from the next, under load, as often as that.
+fn take_over_under_load(house: &House, times: usize) {
+    let first = house.start();
+    let api = first.api.clone();
+    let load = Load { done: AtomicBool::new(false), asked: AtomicUsize::new(0) };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|client| (client, &load, &api)).collect();
+        let clients: Vec<_> = clients
+            .into_iter()
+            .map(|(client, load, api)| scope.spawn(move || load.run(api, client % 2 == 0)))
+            .collect();
+        let mut current: Running<'_> = first;
+        for _ in 0..times {
+            let asked = load.asked.load(Ordering::SeqCst);
+            assert!(wait(
+                || load.asked.load(Ordering::SeqCst) > asked + 20 || clients.iter().any(|it| it.is_finished())
+            ));
+            let successor = house.start_successor();
+            current.signal("QUIT");
+            let next = house.serving(successor);
+            assert!(current.ended().success());
+            assert_eq!(next.api, api, "the same socket");
+            current = next;
+        }
+        let asked = load.asked.load(Ordering::SeqCst);
+        assert!(wait(|| load.asked.load(Ordering::SeqCst) > asked + 20 || clients.iter().any(|it| it.is_finished())));
+        load.done.store(true, Ordering::SeqCst);
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+}
+
+/// U13: sockets change hands under load, with the embedded KMS and its data.
+#[test]
+fn a_successor_goes_on_where_the_predecessor_ended() {
+    take_over_under_load(&house(), 3);
+}
+
+/// U13: the same in front of a KMS elsewhere.
+#[test]
+fn a_successor_goes_on_in_front_of_another_kms() {
+    let body = r#"{"KeyId":"key-exampleorders01","KeyVersionId":"v","CiphertextBlob":"eA==","RequestId":"r"}"#;
+    let kms = Scripted::always(body);
+    let house = plain(&kms.address, &[("# handover = ", "handover = "), ("notice_seconds = 0", "notice_seconds = 2")]);
+    take_over_under_load(&house, 2);
+    assert!(kms.requests().iter().all(|request| request.parameter("KeyId").as_deref() == Some(ORDERS)));
+}
+
+/// U13, G05: what was taken before is not taken again afterwards; what was signed before and never sent is.
+#[test]
+fn a_successor_remembers_requests_and_sessions() {
+    let house = house();
+    let mut running = house.start();
+    let captured = post("", &signed_v1(ALICE, "ListKeys", &[]));
+    let unsent = post("", &signed_v1(ALICE, "ListKeys", &[]));
+    let send = |running: &Running<'_>, bytes: &[u8]| {
+        let (status, body) = status_and_body(&crate::sandbox::exchange(&mut tcp(&running.api), bytes));
+        (status, body["Code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(send(&running, &captured).0, 200);
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    let next = house.serving(successor);
+    assert!(running.ended().success());
+    assert_eq!(send(&next, &captured), (400, "SignatureNonceUsed".to_owned()));
+    assert_eq!(send(&next, &unsent).0, 200);
+}
+
+/// Without a successor nothing ends, and one that cannot serve does not even wait.
+#[test]
+fn nobody_ends_without_a_successor() {
+    let house = house();
+    let running = house.start();
+    running.signal("QUIT");
+    running.written_with("nobody waits at listen.handover");
+    running.call(ALICE, "ListKeys", &[]).ok();
+    house.edit("policies/ram/KmsBrowse.json", "\"Allow\"", "\"Alow\"");
+    let (_, said, code) = house.run(&["serve", "--take-over", "--config", "config/keyward.toml"]);
+    assert!(said.contains("KmsBrowse.json") && code == Some(1), "{said}");
+    running.call(ALICE, "ListKeys", &[]).ok();
+}
