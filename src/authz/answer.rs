@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::behind::AnswerProof;
 use super::facts::Facts;
 use super::needs::{By, Owned, Permission, Target};
-use super::rejection::{Rejection, Withheld};
+use super::rejection::{Rejection, Unknown, Withheld};
 use super::snapshot::Snapshot;
 use super::unresolved::Unresolved;
 use super::{Asker, Permit, Trail, permit_one, session_policy};
@@ -46,7 +46,8 @@ pub fn judge_answer(
         None => owner(snapshot, permit, proof, &id)?,
     };
     let key = Owned { region: snapshot.rules.region.clone(), account, name: id };
-    judge_key(snapshot, raw, permit, proof, key.clone(), now, trail)?;
+    let named = (proof, Resource::key(key.address(), &key.name), Target::Key(key.clone()));
+    judge_one(snapshot, raw, permit, named, now, trail)?;
     Ok(Some(key))
 }
 
@@ -64,15 +65,34 @@ fn owner(snapshot: &Snapshot, permit: &Permit, proof: &AnswerProof, id: &KeyId) 
         owners.next().map(|(account, _)| account.as_str()).filter(|_| owners.next().is_none())
     };
     let known = snapshot.index.owner_of(id).or_else(with_policy);
-    known.map(str::to_owned).ok_or_else(|| Rejection::Unresolved(Unresolved::Owner(id.clone())))
+    let unknown = || Unknown { what: Unresolved::Owner(id.clone()), may_know: false, is_absent: false };
+    known.map(str::to_owned).ok_or_else(|| Rejection::Unresolved(unknown()))
 }
 
-fn judge_key(
+/// Judges an error answer that names no key, where nobody knows which one it is about: what it says of that key (that it is
+/// disabled, that a context does not fit) is for those who may do the same with any key.
+///
+/// # Errors
+/// The caller may not.
+pub fn judge_error(
     snapshot: &Snapshot,
     raw: &RawRequest<'_>,
     permit: &Permit,
-    proof: &AnswerProof,
-    key: Owned<KeyId>,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<(), Rejection> {
+    let Some(proof) = permit.route.proof.as_ref().filter(|proof| proof.is_needed && proof.judged.is_none()) else {
+        return Ok(());
+    };
+    let anything = Resource::anything(&permit.caller.account);
+    judge_one(snapshot, raw, permit, (proof, anything, Target::Unspecific), now, trail)
+}
+
+fn judge_one(
+    snapshot: &Snapshot,
+    raw: &RawRequest<'_>,
+    permit: &Permit,
+    (proof, resource, target): (&AnswerProof, Resource, Target),
     now: Timestamp,
     trail: &mut Trail,
 ) -> Result<(), Rejection> {
@@ -82,8 +102,8 @@ fn judge_key(
         parameter: None,
         by: By::Name,
         names_account: true,
-        resource: Resource::key(key.address(), &key.name),
-        target: Target::Key(key),
+        resource,
+        target,
         in_scope: proof.in_scope,
     };
     trail.answered(&permission);

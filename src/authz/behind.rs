@@ -12,7 +12,7 @@ use super::snapshot::Snapshot;
 use super::unresolved::Unresolved;
 use crate::authn::{Caller, Proof};
 use crate::kms::{Api, Call, Effect, ErrorCode, KeyId, KmsError, KmsRequest, RawRequest, Resource, Scheme};
-use crate::policy::Principal;
+use crate::policy::{Identity, Principal};
 
 /// The KMS that executes what is permitted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,15 +40,22 @@ pub struct Elsewhere {
 pub enum Signer {
     /// The client: requests go on as they came.
     Client,
-    /// We, with the caller's own access key.
-    CallersKey,
-    /// We, with keys of these accounts.
-    Keys {
-        /// That of our own key, if there is one.
-        own: Option<String>,
-        /// Those of the keys for some callers, by ARN.
+    /// We do.
+    Us {
+        /// With what, where nothing else is said of the caller.
+        with: With,
+        /// The accounts of the keys for some callers, by ARN.
         callers: BTreeMap<String, String>,
     },
+}
+
+/// With whose key we sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum With {
+    /// The caller's own.
+    CallersKey,
+    /// Ours, which is of this account; `None` if we have none.
+    OwnKey(Option<String>),
 }
 
 /// How a permitted request is executed, and what its answer must show.
@@ -94,9 +101,14 @@ impl Elsewhere {
 
     /// The account in whose name a request of this caller is executed; `None` if nobody can sign it.
     fn account_for<'a>(&'a self, caller: &'a Principal) -> Option<&'a str> {
+        // KMS knows nothing of our sessions.
+        let own = Some(&*caller.account).filter(|_| !matches!(caller.identity, Identity::Session { .. }));
         match &self.signer {
-            Signer::Client | Signer::CallersKey => Some(&caller.account),
-            Signer::Keys { own, callers } => callers.get(&caller.role_arn()).or(own.as_ref()).map(String::as_str),
+            Signer::Client => own,
+            Signer::Us { with, callers } => callers.get(&caller.role_arn()).map(String::as_str).or(match with {
+                With::CallersKey => own,
+                With::OwnKey(account) => account.as_deref(),
+            }),
         }
     }
 }
@@ -110,7 +122,8 @@ pub(super) fn check_host(snapshot: &Snapshot, raw: &RawRequest<'_>, request: &Km
         |host: &str| host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_owned();
     let name = without_port(&host);
     let is_known = elsewhere.names.iter().any(|known| without_port(known) == name);
-    let is_ours = elsewhere.names.contains(&host);
+    // A name is the same at any port; an address is somebody else's.
+    let is_ours = elsewhere.names.contains(&host) || (is_known && name.parse::<std::net::IpAddr>().is_err());
     let here = || elsewhere.names.first().cloned().unwrap_or_default();
     if !is_known && name.ends_with(".aliyuncs.com") && request.api == Api::Kms {
         return Err(KmsError::invalid_parameter_because("Host", format!("this endpoint stands for {}", here())));
@@ -145,7 +158,9 @@ pub(super) fn route(
         return Err(refused("requests are passed on with their own signature, and this one has none"));
     }
     let Some(account) = elsewhere.account_for(&caller.principal) else {
-        return Err(refused("nobody signs for this caller: upstream.credentials names no access key of Keyward's own"));
+        return Err(refused(
+            "nobody signs for this caller: sessions and certificates of Keyward's mean nothing to KMS",
+        ));
     };
     let mut route = Route { account: account.to_owned(), ..Route::default() };
     for permission in needed {
@@ -167,6 +182,8 @@ pub(super) fn unresolved(snapshot: &Snapshot, request: &KmsRequest, permission: 
     let names_its_key = answered_at(&request.call).is_some() && request.call.name() != "ReEncrypt";
     let is_shown = names_its_key && permission.parameter.is_some();
     match &permission.target {
+        // Refused, whatever it stands for.
+        Target::UnknownAlias(_) if permission.by == By::Alias && !takes_alias(&request.call) => None,
         Target::UnknownCiphertext if !is_shown => Some(Unresolved::Ciphertext),
         Target::UnknownAlias(alias) if !is_shown => Some(Unresolved::Alias(alias.clone())),
         Target::UnknownKeyOfSecret(secret) => Some(Unresolved::KeyOfSecret(secret.clone())),
@@ -201,7 +218,8 @@ fn follow(
     if by == By::Alias {
         let key = judged.as_ref().ok_or_else(|| refused("nobody knows which key the alias points to"))?;
         match (permission.parameter, &elsewhere.signer) {
-            (Some(parameter), Signer::CallersKey | Signer::Keys { .. }) => {
+            _ if !takes_alias(&request.call) => return Err(KmsError::from(ErrorCode::UnsupportedAlias).into()),
+            (Some(parameter), Signer::Us { .. }) => {
                 route.replaced.push((parameter, named_in(&route.account, key)));
             }
             _ => return Err(refused("an alias may point elsewhere by the time KMS reads it; name the key by its id")),
@@ -211,6 +229,10 @@ fn follow(
         proof.or = judged;
     }
     Ok(())
+}
+
+fn takes_alias(call: &Call) -> bool {
+    matches!(call, Call::Known(operation) if operation.takes_alias())
 }
 
 /// Where the answer of a call names its key, if the call changes nothing: otherwise it would be too late to look.

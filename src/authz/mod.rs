@@ -25,13 +25,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use answer::judge_answer;
-pub use behind::{AnswerProof, Behind, Elsewhere, Route, Signer};
+pub use answer::{judge_answer, judge_error};
+pub use behind::{AnswerProof, Behind, Elsewhere, Route, Signer, With};
 pub use explained::authorize_explained;
 pub use hypothetical::{Hypothetical, parse_principal};
 pub use index::{Known, ResourceIndex};
 pub use needs::{By, Owned, Permission, Target};
-pub use rejection::{Denial, Rejection, Withheld};
+pub use rejection::{Denial, Rejection, Unknown, Withheld};
 pub use snapshot::{PoliciesByName, PolicyTable, Rules, Snapshot, Validity, Version, WithoutPolicy};
 pub use system::{is_system_policy, system_policy};
 pub use trail::{Outcome, Trail};
@@ -154,14 +154,19 @@ fn judge(
     let session_policy = session_policy(caller.session_policy.as_deref())?;
     let asker = Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
     for permission in &needed {
-        if let Some(what) = behind::unresolved(snapshot, &request, permission) {
-            return Err(Rejection::Unresolved(what));
-        }
-        if behind::is_judged_later(snapshot, permission) {
-            continue;
-        }
+        let unresolved = behind::unresolved(snapshot, &request, permission);
+        let is_judged_later = behind::is_judged_later(snapshot, permission);
         let looked_at = Cell::new(false);
-        trail.granted(permit_one(snapshot, &asker, &facts, &request, permission, &looked_at)?);
+        let verdict = permit_one(snapshot, &asker, &facts, &request, permission, &looked_at);
+        match (unresolved, verdict) {
+            // What is denied everywhere need not be known.
+            (_, Err(Rejection::Denied(denial))) if denial.is_explicit() => return Err(Rejection::Denied(denial)),
+            (Some(what), verdict) => {
+                return Err(Rejection::Unresolved(Unknown { what, may_know: verdict.is_ok(), is_absent: false }));
+            }
+            (None, _) if is_judged_later => continue,
+            (None, verdict) => trail.granted(verdict?),
+        }
         trust::check(snapshot, &caller, permission)?;
     }
     let route = behind::route(snapshot, &caller, &request, &needed)?;
@@ -205,7 +210,10 @@ fn permit_one(
 ) -> Result<Option<String>, Rejection> {
     match decide(&question(snapshot, asker, facts, permission, looked_at)) {
         // An allowance that leaves tags aside is certain; a refusal may be another one when they are known.
-        Decision::Deny(_) if looked_at.get() => Err(Rejection::Unresolved(Unresolved::Tags(permission.target.clone()))),
+        Decision::Deny(_) if looked_at.get() => {
+            let what = Unresolved::Tags(permission.target.clone());
+            Err(Rejection::Unresolved(Unknown { what, may_know: false, is_absent: false }))
+        }
         Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
         Decision::Deny(refusal) => {
             let denial = Denial::new(&snapshot.rules, asker.principal, request, permission, &refusal);

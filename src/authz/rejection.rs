@@ -22,9 +22,31 @@ pub enum Rejection {
     /// Nothing is judged at present.
     Unavailable(Unavailable),
     /// Nobody knows what it is about.
-    Unresolved(Unresolved),
+    Unresolved(Unknown),
     /// Its answer does not show what it is about.
     Withheld(Withheld),
+}
+
+/// Something that nobody knows, and what may be told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// What it is.
+    pub what: Unresolved,
+    /// Whether the caller may do it to whatever has such a name, so that he may learn that nothing has.
+    pub may_know: bool,
+    /// Whether KMS says that there is no such thing.
+    pub is_absent: bool,
+}
+
+impl Unknown {
+    /// What the client is told: that there is no such thing, if he may know; otherwise no more than that he may not.
+    fn error(&self) -> KmsError {
+        match &self.what {
+            Unresolved::Alias(_) if self.is_absent && self.may_know => ErrorCode::AliasNotFound.into(),
+            Unresolved::KeyOfSecret(_) if self.is_absent && self.may_know => ErrorCode::ResourceNotFound.into(),
+            _ => ErrorCode::NoPermission.into(),
+        }
+    }
 }
 
 /// Why an answer is withheld.
@@ -73,7 +95,7 @@ impl Rejection {
             Self::Unidentified(why) => why.reason(),
             Self::Denied(denial) => denial.reason,
             Self::Unavailable(why) => why.reason(),
-            Self::Unresolved(what) => what.reason(),
+            Self::Unresolved(unknown) => unknown.what.reason(),
             Self::Withheld(why) => why.reason(),
         }
     }
@@ -85,7 +107,7 @@ impl Rejection {
             Self::Unidentified(why) => why.error(),
             Self::Denied(denial) => denial.error.clone(),
             Self::Unavailable(why) => why.error(),
-            Self::Unresolved(what) => what.error(),
+            Self::Unresolved(unknown) => unknown.error(),
             Self::Withheld(_) => {
                 let message = "The answer of KMS does not show which key it is about, and was withheld.";
                 KmsError { status: 502, ..KmsError::new(ErrorCode::InternalFailure, message) }
@@ -110,6 +132,11 @@ impl Denial {
             error.detail = Some(of_refusal(caller, permission, refusal));
         }
         Self { error, reason: reason(refusal), statement: statement(refusal).map(ToString::to_string) }
+    }
+
+    /// Whether a statement refuses, so that nothing could allow it.
+    pub(super) fn is_explicit(&self) -> bool {
+        self.statement.is_some()
     }
 
     /// A role does not trust the caller.

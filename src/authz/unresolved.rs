@@ -3,7 +3,7 @@
 //! Whoever can ask KMS does so, and has the request judged again. What stays unknown is refused.
 
 use super::needs::{Owned, Target};
-use crate::kms::{AliasName, ErrorCode, KeyId, KmsError, SecretName};
+use crate::kms::{AliasName, KeyId, SecretName};
 
 /// What nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +30,5 @@ impl Unresolved {
             Self::KeyOfSecret(_) => "unknown_key_of_secret",
             Self::Tags(_) => "unknown_tags",
         }
-    }
-
-    /// What the client is told: no more than that it may not.
-    pub fn error(&self) -> KmsError {
-        ErrorCode::NoPermission.into()
     }
 }

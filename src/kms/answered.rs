@@ -59,9 +59,42 @@ pub fn is_plain_error(format: Format, body: &[u8]) -> bool {
     names.is_some_and(|names| names.iter().all(|name| OF_ERRORS.contains(&name.as_str())))
 }
 
-/// The members of an answer in JSON, but for those that are secret: these are not copied anywhere. `None` if it is no object.
-pub fn public_members(body: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(body).ok().map(|Public(members)| members)
+/// The members of an answer, but for those that are secret: these are not kept anywhere. `None` if it has none. In XML, a name
+/// that comes more than once is a list.
+pub fn public_members(format: Format, body: &[u8]) -> Option<Map<String, Value>> {
+    match format {
+        Format::Json => serde_json::from_slice(body).ok().map(|Public(members)| members),
+        Format::Xml => tree(std::str::from_utf8(body).ok()?),
+    }
+}
+
+/// The elements below the root, as members.
+fn tree(text: &str) -> Option<Map<String, Value>> {
+    let mut levels: Vec<Map<String, Value>> = vec![Map::new()];
+    walk(text, |stack, value| {
+        // Elements end before those that they are in.
+        while levels.len() < stack.len() {
+            levels.push(Map::new());
+        }
+        let Some(name) = stack.last().filter(|name| !SECRET.contains(&name.as_str())) else { return true };
+        let inner = if levels.len() > stack.len() { levels.pop() } else { None };
+        let value = inner.map_or_else(|| Value::from(value), Value::Object);
+        let Some(level) = levels.last_mut() else { return false };
+        match level.remove(name) {
+            None => drop(level.insert(name.clone(), value)),
+            Some(Value::Array(mut before)) => {
+                before.push(value);
+                level.insert(name.clone(), before.into());
+            }
+            Some(before) => drop(level.insert(name.clone(), vec![before, value].into())),
+        }
+        true
+    })?;
+    let root = levels.pop()?;
+    root.into_iter().find_map(|(_, value)| match value {
+        Value::Object(members) => Some(members),
+        _ => None,
+    })
 }
 
 /// What nobody but the client has to read.
@@ -220,10 +253,27 @@ mod tests {
 
     #[test]
     fn secrets_are_left_out() {
+        let public_members = |body: &[u8]| public_members(Format::Json, body);
         let members =
             public_members(br#"{"KeyId":"k","Plaintext":"x","Tags":{"Tag":[]},"SecretData":{"a":1}}"#).unwrap();
         assert_eq!(members.keys().collect::<Vec<_>>(), ["KeyId", "Tags"]);
         assert!(public_members(b"[]").is_none() && public_members(b"{").is_none());
+    }
+
+    #[test]
+    fn xml_has_members_too() {
+        let of = |text: &str| public_members(Format::Xml, text.as_bytes()).map(Value::Object);
+        let text = "<R><KeyMetadata><KeyId>k</KeyId><Arn>a</Arn></KeyMetadata><Plaintext>x</Plaintext><Keys><Key><KeyId>1</KeyId>\
+                    </Key><Key><KeyId>2</KeyId></Key></Keys><RequestId>r</RequestId></R>";
+        let expected = serde_json::json!({
+            "KeyMetadata": {"KeyId": "k", "Arn": "a"},
+            "Keys": {"Key": [{"KeyId": "1"}, {"KeyId": "2"}]},
+            "RequestId": "r",
+        });
+        assert_eq!(of(text), Some(expected));
+        assert_eq!(of("<Error><Code>X</Code></Error>"), Some(serde_json::json!({"Code": "X"})));
+        assert_eq!(of("<R/>"), None);
+        assert_eq!(of("<R>"), None);
     }
 
     #[test]

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::reply::{Executed, Reply, Told};
-use crate::authz::{Judgement, Owned, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer};
+use crate::authz::{
+    Judgement, Owned, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer, judge_error,
+};
 use crate::kms::{Answer, AnsweredKey, Format, KeyId, RawRequest, answered_key, is_plain_error, public_members};
 use crate::served::{self, Asked};
-use crate::settings::PolicyOperations;
+use crate::settings::{Mode, PolicyOperations};
 use crate::store::Store;
-use crate::upstream::{NoAnswer, Received, Upstream};
+use crate::upstream::{LookedUp, NoAnswer, Received, Upstream};
 
 /// How often KMS is asked for names before one request is judged: an alias, whose key it is, its tags.
 const LOOKUPS_MAX: usize = 4;
@@ -27,11 +29,18 @@ pub async fn judge(
     let mut asked = 0;
     loop {
         let snapshot = store.current();
-        let judgement = authorize(&snapshot, raw, now);
-        match &judgement.verdict {
-            Err(Rejection::Unresolved(what)) if asked < LOOKUPS_MAX && upstream.look_up(what).await => asked += 1,
-            _ => return (snapshot, judgement),
+        let mut judgement = authorize(&snapshot, raw, now);
+        if let Err(Rejection::Unresolved(unknown)) = &mut judgement.verdict
+            && asked < LOOKUPS_MAX
+        {
+            asked += 1;
+            match upstream.look_up(&unknown.what).await {
+                LookedUp::Learned => continue,
+                LookedUp::Absent => unknown.is_absent = true,
+                LookedUp::Unknown => {}
+            }
         }
+        return (snapshot, judgement);
     }
 }
 
@@ -54,7 +63,7 @@ pub async fn execute(
         Ok(received) => received,
         Err(why) => return Executed { told: Told::of_failure(why), ..Executed::failed(why.error()) },
     };
-    let members = public_members(&received.body);
+    let members = public_members(format_of(&received), &received.body);
     let mut told = Told::of_answer(&received, members.as_ref());
     let result = release(upstream, store, permit, raw, &received, trail, now).await;
     let (received, key) = match result {
@@ -78,7 +87,7 @@ pub async fn execute(
             set => changes.extend(set.into_iter().flatten()),
         }
     }
-    let reply = reply(permit.request().format, received);
+    let reply = reply(permit.request().format, received, signs_itself(upstream));
     Executed { result: Ok(reply), changes, told }
 }
 
@@ -104,9 +113,13 @@ async fn release(
             }
             verdict
         }
-        // An error is no secret, unless it says more than errors do.
-        (_, Some(body)) if !proof.is_needed || is_plain_error(format, &body) => Ok(None),
-        (_, Some(_)) => Err(Rejection::Withheld(Withheld::OddError)),
+        // An error is no secret, unless it says more than errors do, or something of a key that nobody knows.
+        (_, Some(body)) if proof.is_needed && !is_plain_error(format, &body) => {
+            Err(Rejection::Withheld(Withheld::OddError))
+        }
+        (status, Some(_)) if status == 429 || status >= 500 => Ok(None),
+        (_, Some(body)) if is_throttled(format, &body) => Ok(None),
+        (_, Some(_)) => judge_error(&store.current(), raw, permit, now, trail).map(|()| None),
     };
     trail.released(&verdict);
     verdict
@@ -124,7 +137,7 @@ async fn judge_as_known(
     for _ in 0..LOOKUPS_MAX {
         // As it is now: policies may have changed, and names may be known by now.
         match judge_answer(&store.current(), raw, permit, key, now, trail) {
-            Err(Rejection::Unresolved(what)) if upstream.look_up(&what).await => {}
+            Err(Rejection::Unresolved(it)) if upstream.look_up(&it.what).await == LookedUp::Learned => {}
             verdict => return verdict,
         }
     }
@@ -144,20 +157,39 @@ fn format_of(received: &Received) -> Format {
     if received.content_type.contains("xml") { Format::Xml } else { Format::Json }
 }
 
+/// Whether KMS says that there were too many requests, whatever they were about.
+fn is_throttled(format: Format, body: &[u8]) -> bool {
+    let code = public_members(format, body).and_then(|members| members.get("Code")?.as_str().map(str::to_owned));
+    code.is_some_and(|code| code.contains("Throttling"))
+}
+
 /// An answer that clients can read: JSON or XML, and not empty. `None` for anything else, such as the page of a proxy.
 fn readable(received: Received) -> Option<Received> {
     let is_known = received.content_type.contains("json") || received.content_type.contains("xml");
     (is_known && !received.body.is_empty()).then_some(received)
 }
 
-/// The answer as the client gets it: as it came, or in the format that the client asked for.
-fn reply(wanted: Format, received: Received) -> Reply {
+/// The answer as the client gets it: as it came, or in the format that the client asked for. Why KMS refuses Keyward is
+/// nothing to its clients.
+fn reply(wanted: Format, received: Received, signs_itself: bool) -> Reply {
     let is_as_wanted = wanted == Format::Json || format_of(&received) == Format::Xml;
-    let parsed = if is_as_wanted { None } else { serde_json::from_slice(&received.body).ok() };
+    let may_be_about_us = signs_itself && received.status == 403;
+    let must_be_read = !is_as_wanted || may_be_about_us;
+    let parsed = if must_be_read { serde_json::from_slice(&received.body).ok() } else { None };
     match parsed {
-        Some(Value::Object(members)) => Reply::Written(received.status, members),
+        Some(Value::Object(mut members)) => {
+            let is_about_us = may_be_about_us && members.remove("AccessDeniedDetail").is_some();
+            if is_as_wanted && !is_about_us {
+                return Reply::Whole(received.into_answer());
+            }
+            Reply::Written(received.status, members)
+        }
         _ => Reply::Whole(received.into_answer()),
     }
+}
+
+fn signs_itself(upstream: &Upstream) -> bool {
+    matches!(upstream.mode(), Mode::ReSign(_))
 }
 
 /// Whether what is set at KMS with success is enforced here, too.

@@ -24,7 +24,7 @@ pub use throttle::Throttle;
 pub use upstream::{Endpoint, Mode, Patience, PolicyOperations, SignAs, Upstream, UpstreamCredentials};
 
 use crate::authn::IdentityRules;
-use crate::kms::{Algorithm, is_account_id, is_region_id};
+use crate::kms::{Algorithm, is_account_id, is_region_id, role_arn};
 use crate::policy::AccountPrincipal;
 use crate::source::toml::{self, Section};
 use crate::source::{Problem, shown, suggest};
@@ -181,6 +181,9 @@ impl Settings {
             let kms = kms(&kms_section, upstream.is_some(), folder);
             let policies = policies::read(&root.section("policies"), folder);
             let upstream = upstream.flatten();
+            if let (Some(vended), Some(upstream)) = (&credentials, &upstream) {
+                upstream::check_vended(&root.section("upstream"), upstream, &role_arn(&vended.role.0, &vended.role.1));
+            }
             let signatures = signatures(&root.section("signatures"), upstream.as_ref());
             let network = network(&root.section("network"));
             let authorization = authorization(&root.section("authorization"));

@@ -174,6 +174,22 @@ pub(super) fn read(section: &Section<'_>, account: Option<&str>, folder: &Path) 
     Some(upstream)
 }
 
+/// Sessions that are handed out here mean nothing to KMS: somebody has to sign for them.
+pub(super) fn check_vended(section: &Section<'_>, upstream: &Upstream, role: &str) {
+    let is_mapped = upstream.credentials.callers.iter().any(|(arn, ..)| arn == role);
+    let is_signed = match upstream.mode {
+        Mode::PassThrough => false,
+        Mode::ReSign(SignAs::Keyward) => upstream.credentials.own.is_some() || is_mapped,
+        Mode::ReSign(SignAs::Caller) => is_mapped,
+    };
+    if !is_signed {
+        section.problem(format!(
+            "credentials.role hands out sessions of {role}, which mean nothing to KMS: sign as Keyward, or with an entry for the \
+             role in [[upstream.callers]]"
+        ));
+    }
+}
+
 fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
     const WRONG: &str = "must be a URL without a path, such as \"https://kms.cn-hangzhou.aliyuncs.com\"";
     let uri: Uri = text.parse().map_err(|_| WRONG)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::authz::{Behind, Elsewhere, Rules, Signer};
+use crate::authz::{Behind, Elsewhere, Rules, Signer, With};
 use crate::settings::{Mode, PolicyOperations, Settings, SignAs, Upstream};
 
 /// What judging has to know of the settings.
@@ -25,9 +25,11 @@ fn behind(upstream: &Upstream) -> Behind {
     let credentials = &upstream.credentials;
     let signer = match upstream.mode {
         Mode::PassThrough => Signer::Client,
-        Mode::ReSign(SignAs::Caller) => Signer::CallersKey,
-        Mode::ReSign(SignAs::Keyward) => Signer::Keys {
-            own: credentials.own.as_ref().map(|(account, _)| account.clone()),
+        Mode::ReSign(sign_as) => Signer::Us {
+            with: match sign_as {
+                SignAs::Caller => With::CallersKey,
+                SignAs::Keyward => With::OwnKey(credentials.own.as_ref().map(|(account, _)| account.clone())),
+            },
             callers: credentials.callers.iter().map(|(arn, account, _)| (arn.clone(), account.clone())).collect(),
         },
     };

@@ -222,7 +222,9 @@ async fn send(session: &mut HttpSession, outgoing: &Outgoing) -> pingora::Result
     for (name, value) in &outgoing.headers {
         head.append_header(name.clone(), value.as_slice())?;
     }
-    head.insert_header("Content-Length", outgoing.body.len())?;
+    if outgoing.method != "GET" || !outgoing.body.is_empty() {
+        head.insert_header("Content-Length", outgoing.body.len())?;
+    }
     session.write_request_header(Box::new(head)).await?;
     if !outgoing.body.is_empty() {
         session.write_body(&outgoing.body).await?;

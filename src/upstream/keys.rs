@@ -72,12 +72,10 @@ impl Keys {
 
     /// The key that signs a permitted request; `None` if there is none at present.
     pub fn of(&self, permit: &Permit, sign_as: SignAs, directory: &Directory, now: Timestamp) -> Option<Key> {
-        match sign_as {
-            SignAs::Caller => of_caller(permit, directory),
-            SignAs::Keyward => {
-                let keeper = self.callers.get(&permit.caller().role_arn()).or(self.own.as_ref())?;
-                keeper.current(now).map(Key::Fetched)
-            }
+        match (self.callers.get(&permit.caller().role_arn()), sign_as) {
+            (Some(keeper), _) => keeper.current(now).map(Key::Fetched),
+            (None, SignAs::Caller) => of_caller(permit, directory),
+            (None, SignAs::Keyward) => self.own(now),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::Upstream;
+use super::lookups::Answered;
 use crate::kms::Params;
 
 /// The largest page that KMS gives.
@@ -39,7 +40,7 @@ impl Upstream {
         let secrets = self.pages("ListSecrets", &[], "/SecretList/Secret").await?;
         for secret in secrets.iter().filter_map(|secret| secret.get("SecretName")?.as_str()) {
             let params: Params = [("SecretName", secret), ("FetchTags", "true")].into_iter().collect();
-            if let Ok(Some(answer)) = self.ask("DescribeSecret", &params).await {
+            if let Ok(Answered::Success(answer)) = self.ask("DescribeSecret", &params).await {
                 self.heard("DescribeSecret", &answer);
             }
         }
@@ -53,7 +54,7 @@ impl Upstream {
             let (number, size) = (page.to_string(), PAGE.to_string());
             let paging = [("PageNumber", number.as_str()), ("PageSize", size.as_str())];
             let params: Params = params.iter().copied().chain(paging).collect();
-            let answer = self.ask(operation, &params).await.ok()??;
+            let Ok(Answered::Success(answer)) = self.ask(operation, &params).await else { return None };
             self.heard(operation, &answer);
             let found = answer.pointer(elements).and_then(Value::as_array).cloned().unwrap_or_default();
             let is_last = found.len() < PAGE;

@@ -3,7 +3,7 @@
 //! Asked only for callers who are known, a few at a time, and what KMS does not know is not asked again at once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -23,10 +23,29 @@ const NOT_AGAIN: Duration = Duration::from_secs(5);
 /// How many unanswered questions are remembered.
 const UNANSWERED_MAX: usize = 10_000;
 
-/// The questions that are on their way, and those that had no answer.
+/// What a question came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookedUp {
+    /// It is known now: it is worth judging again.
+    Learned,
+    /// There is no such thing.
+    Absent,
+    /// Nobody told.
+    Unknown,
+}
+
+/// What KMS answered.
+pub enum Answered {
+    /// What was asked for.
+    Success(Value),
+    /// An error of this status.
+    Error(u16),
+}
+
+/// The questions that are on their way, and those that had no good answer.
 pub struct Asking {
     room: Semaphore,
-    unanswered: Mutex<HashMap<String, Instant>>,
+    unanswered: Mutex<HashMap<String, (Instant, LookedUp)>>,
 }
 
 impl Default for Asking {
@@ -36,43 +55,57 @@ impl Default for Asking {
 }
 
 impl Asking {
-    fn was_unanswered(&self, question: &str, now: Instant) -> bool {
-        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
-        unanswered.retain(|_, asked| now.duration_since(*asked) < NOT_AGAIN);
-        unanswered.contains_key(question)
+    fn answered_before(&self, question: &str, now: Instant) -> Option<LookedUp> {
+        let mut unanswered = self.lock();
+        unanswered.retain(|_, (asked, _)| now.duration_since(*asked) < NOT_AGAIN);
+        unanswered.get(question).map(|(_, before)| *before)
     }
 
-    fn had_no_answer(&self, question: String, now: Instant) {
-        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+    fn note(&self, question: String, looked_up: LookedUp, now: Instant) {
+        let mut unanswered = self.lock();
         if unanswered.len() < UNANSWERED_MAX {
-            unanswered.insert(question, now);
+            unanswered.insert(question, (now, looked_up));
         }
+    }
+
+    fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, LookedUp)>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Upstream {
-    /// Asks KMS for what nobody knows. Whether it is known now, and it is worth judging again.
-    pub async fn look_up(&self, what: &Unresolved) -> bool {
-        let Some((operation, params)) = self.question(what).filter(|_| self.settings.lookups) else { return false };
+    /// Asks KMS for what nobody knows.
+    pub async fn look_up(&self, what: &Unresolved) -> LookedUp {
+        let question = self.question(what).filter(|_| self.settings.lookups);
+        let Some((operation, params)) = question else { return LookedUp::Unknown };
         let question = format!("{operation} {}", params.canonical());
-        if self.asking.was_unanswered(&question, Instant::now()) {
-            return false;
+        if let Some(before) = self.asking.answered_before(&question, Instant::now()) {
+            return before;
         }
-        let Ok(_room) = self.asking.room.acquire().await else { return false };
-        let answer = self.ask(operation, &params).await;
-        let result = match &answer {
-            Ok(Some(answer)) => {
-                self.learn_about(what, operation, answer);
-                "learned"
+        let Ok(_room) = self.asking.room.acquire().await else { return LookedUp::Unknown };
+        let (result, looked_up) = match self.ask(operation, &params).await {
+            Ok(Answered::Success(answer)) => {
+                self.learn_about(what, operation, &answer);
+                ("learned", LookedUp::Learned)
             }
-            Ok(None) => "unknown",
-            Err(_) => "failed",
+            Ok(Answered::Error(404)) => ("unknown", LookedUp::Absent),
+            Ok(Answered::Error(_)) => ("unknown", LookedUp::Unknown),
+            Err(_) => ("failed", LookedUp::Unknown),
         };
         self.metrics.lookups.with_label_values(&[result]).inc();
-        if result != "learned" {
-            self.asking.had_no_answer(question, Instant::now());
+        if looked_up != LookedUp::Learned {
+            self.asking.note(question, looked_up, Instant::now());
         }
-        result == "learned"
+        looked_up
+    }
+
+    /// Something was made or changed: what was not there may be there now.
+    pub(super) fn ask_again(&self) {
+        self.asking.forget();
     }
 
     /// Which operation says it; `None` if none does.
@@ -118,16 +151,17 @@ impl Upstream {
         self.publish();
     }
 
-    /// Asks KMS in Keyward's own name. `None` if KMS refuses or does not know.
+    /// Asks KMS in Keyward's own name.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub(super) async fn ask(&self, operation: &str, params: &Params) -> Result<Option<Value>, NoAnswer> {
+    pub(super) async fn ask(&self, operation: &str, params: &Params) -> Result<Answered, NoAnswer> {
         let key = self.keys.own((self.clock)()).ok_or(NoAnswer::NoCredentials)?;
         let make = || Some(key.sign((self.clock)(), |signer| outgoing::signed(operation, params, &self.host, signer)));
         let received = self.send(&make, false, true).await?;
         let is_good = received.status == 200 && received.content_encoding.is_none();
-        Ok(serde_json::from_slice(&received.body).ok().filter(|_| is_good))
+        let answer = if is_good { serde_json::from_slice(&received.body).ok() } else { None };
+        Ok(answer.map_or(Answered::Error(received.status), Answered::Success))
     }
 
     /// Where Keyward's own names are.

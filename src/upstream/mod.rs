@@ -40,6 +40,7 @@ use exchange::Connections;
 use keys::Keys;
 use knowledge::Knowledge;
 use lookups::Asking;
+pub use lookups::LookedUp;
 use outgoing::Outgoing;
 
 /// How many addresses are tried for one request.
@@ -303,6 +304,7 @@ impl Upstream {
         knowledge.learn_from(permit, answer, key, &self.region, Instant::now());
         if permit.request().call.effect() == Effect::Write {
             knowledge.forget_changed(name, permit.targets());
+            self.ask_again();
         }
         drop(knowledge);
         self.publish();

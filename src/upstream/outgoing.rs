@@ -45,7 +45,9 @@ pub fn re_signed(permit: &Permit, host: &str, signer: &Signer<'_>) -> Outgoing {
         let replacement = replaced.iter().find(|(replaced, _)| *replaced == name);
         (name.to_owned(), replacement.map_or(value, |(_, value)| value).to_owned())
     };
-    let params: Params = request.params.iter().map(meant).collect();
+    // It is not among an operation's own, and some operations ask for it (TagResources).
+    let region = request.region.iter().map(|region| ("RegionId".to_owned(), region.clone()));
+    let params: Params = request.params.iter().map(meant).chain(region).collect();
     signed(request.call.name(), &params, host, signer)
 }
 

@@ -11,6 +11,7 @@ import secrets
 import sys
 from pathlib import Path
 
+import ways
 from common import ACCOUNT, DENIED, Refused, Report, access_key, equal, tampered
 from walk import walk
 
@@ -46,10 +47,13 @@ def run(client, connect, wrong_secret_codes=("SignatureDoesNotMatch",), lives=LI
     connect = noting(connect, called)
     callers = {name: connect(*access_key(name)) for name in ("kim", "alice", "bob")}
     callers["kim over TLS"] = connect(*access_key("kim"), tls=True)
-    for life in lives:
+    if ways.only():
+        lives = [ways.only()]
+    for life in (*lives, ways.own()):
         walk(report, life, callers, f"{client}-{secrets.token_hex(4)}")
-    reject_strangers(report, connect, access_key("kim"), wrong_secret_codes)
-    begin_sessions(report, connect, callers["kim"], callers["alice"])
+    if not ways.only():
+        reject_strangers(report, connect, access_key("kim"), wrong_secret_codes)
+        begin_sessions(report, connect, callers["kim"], callers["alice"])
     (CALLS / client).write_text("\n".join(sorted(called)))
     sys.exit(report.failed)
 
@@ -76,6 +80,10 @@ def begin_sessions(report, connect, kim, alice):
         narrowed = answer["Credentials"]
     with report.refused("alice may not assume it", 403, "NoPermission"):
         alice("AssumeRole", RoleArn=ROLE, RoleSessionName="sdk")
+    if refusal := ways.refused_sessions():
+        with report.refused("the session may encrypt, but nobody encrypts for it", *refusal):
+            open_session(connect, credentials)("Encrypt", KeyId="alias/payroll", Plaintext="aGVsbG8=")
+        return
     use_session(report, connect, credentials)
     use_narrowed_session(report, connect, narrowed)
 

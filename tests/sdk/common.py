@@ -8,6 +8,7 @@ from pathlib import Path
 API = os.environ["KEYWARD_API"]  # host:port
 TLS = os.environ["KEYWARD_TLS"]  # host:port
 CA = os.environ["KEYWARD_CA"]  # the file with the authority of the certificate there
+WAY = os.environ.get("KEYWARD_WAY", "")  # how requests get to the KMS, if not directly
 REGION = "cn-hangzhou"
 STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
 
@@ -37,15 +38,19 @@ class Report:
 
     def __init__(self, client):
         self.client, self.failed = client, False
+        self.label = f"{client}/{WAY}" if WAY else client
+
+    def say(self, line):
+        print(f"{line}\n", end="", flush=True)  # in one piece: others may write at the same time
 
     @contextlib.contextmanager
     def check(self, what):
         try:
             yield
-            print(f"ok   {self.client}  {what}", flush=True)
+            self.say(f"ok   {self.label}  {what}")
         except Exception as problem:  # whatever it is: this check failed, and the others still have their turn
             self.failed = True
-            print(f"FAIL {self.client}  {what}: {type(problem).__name__}: {problem}", flush=True)
+            self.say(f"FAIL {self.label}  {what}: {type(problem).__name__}: {problem}")
 
     @contextlib.contextmanager
     def refused(self, what, status, *codes):

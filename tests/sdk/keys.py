@@ -1,5 +1,5 @@
-"""Makes keys, in the folder that is named: ca.pem, server.pem and server.key for TLS at 127.0.0.1, and the key pair of a
-user, kim.pem and kim.key.
+"""Makes keys, in the folder that is named: ca.pem, server.pem and server.key for TLS at 127.0.0.1 and for the name of KMS,
+and the key pair of a user, kim.pem and kim.key.
 
 The authority is made anew each time, and its key is kept nowhere: nothing else can be signed with it.
 """
@@ -20,6 +20,9 @@ USES = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
     "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
 )  # fmt: skip
+
+
+KMS = "kms.cn-hangzhou.aliyuncs.com"
 
 
 def name(text):
@@ -62,7 +65,7 @@ def make_tls(folder):
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (may("digital_signature"), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-        (x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False),
+        (x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName(KMS)]), False),
     )  # fmt: skip
     write(folder / "ca.pem", ca.public_bytes(Encoding.PEM))
     write(folder / "server.pem", server.public_bytes(Encoding.PEM))

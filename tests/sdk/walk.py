@@ -14,14 +14,12 @@ and says of what comes back
 
 import json
 import re
-from pathlib import Path
 
 import jmespath
 
 import here
 from common import TEXTS, equal
-
-LIVES = Path(__file__).parent / "lives"
+from ways import steps_of
 
 # Parameters that are lists on the wire, one parameter for each element. Other lists are JSON text.
 REPEATED = {"ResourceId", "Tag", "TagKey"}
@@ -74,8 +72,9 @@ def take(report, step, callers, known):
             equal(known[name] is not None, True, f"{expression} is there")
 
 
-def walk(report, name, callers, ours):
-    """Takes every step of a life. `ours` is a name that nobody else uses; $ours and the texts of scenario.json are known."""
+def walk(report, steps, callers, ours):
+    """Takes the steps, or those of the life that is named. `ours` is a name that nobody else uses; $ours and the texts of
+    scenario.json are known."""
     known = TEXTS | {"ours": ours}
-    for step in json.loads((LIVES / f"{name}.json").read_text("utf-8"))["steps"]:
+    for step in steps_of(steps) if isinstance(steps, str) else steps:
         take(report, step, callers, known)

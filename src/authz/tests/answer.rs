@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::authz::{AnswerProof, Behind, By, Elsewhere, Signer, Unresolved};
+use crate::authz::{AnswerProof, Behind, By, Elsewhere, Signer, Unresolved, With};
 use crate::kms::AnsweredKey;
 
 /// The keys of the world: whose each is, and whether alice may decrypt with it.
@@ -15,7 +15,7 @@ const KEYS: [(&str, &str, bool); 4] = [("k1", "1", true), ("k2", "1", false), ("
 /// A snapshot in front of a KMS elsewhere, in which alice may decrypt with `k1` of her account and `k3` of the other.
 fn house() -> House {
     let mut house = House::new().ram("alice", &[allow("Decrypt", "key/k1"), partner_key("k3")]).rules(|rules| {
-        let signer = Signer::Keys { own: Some("1".to_owned()), callers: BTreeMap::new() };
+        let signer = signed_by(Some("1"));
         let elsewhere = Elsewhere { names: vec!["kms.example".to_owned()], signer, serves_policies: true };
         rules.behind = Behind::Elsewhere(Arc::new(elsewhere));
     });
@@ -23,6 +23,11 @@ fn house() -> House {
     house.policies().keys.entry("2".to_owned()).or_default().insert("k3".to_owned(), granted);
     house.0.index = ResourceIndex::of_hearsay();
     house
+}
+
+/// Signed by us, with a key of this account.
+fn signed_by(account: Option<&str>) -> Signer {
+    Signer::Us { with: With::OwnKey(account.map(str::to_owned)), callers: BTreeMap::new() }
 }
 
 fn partner_key(id: &str) -> String {
@@ -120,7 +125,7 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
         house.0.index.set_alias("1", &AliasName::parse("alias/known").unwrap(), key_id("k1"));
         house
     };
-    let keys = || Signer::Keys { own: Some("1".to_owned()), callers: BTreeMap::new() };
+    let keys = || signed_by(Some("1"));
     let way = |signer: Signer, operation: &str, params: &[(&str, &str)]| match house(signer)
         .judge("alice", operation, params)
         .verdict
@@ -136,7 +141,7 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
                 permit.route().replaced.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("{} {}", proof.unwrap_or("free"), replaced.join(" ")).trim_end().to_owned()
         }
-        Err(Rejection::Unresolved(what)) => match what {
+        Err(Rejection::Unresolved(unknown)) => match unknown.what {
             Unresolved::Alias(alias) => format!("ask {}", alias.name),
             other => format!("ask {}", other.reason()),
         },
@@ -156,8 +161,9 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
             "ask unknown_ciphertext",
         ),
         ("EnableKey", &[("KeyId", "k1")], "free", "free"),
-        ("EnableKey", &[("KeyId", "alias/known")], "free KeyId=k1", "UnsupportedOperation"),
-        ("EnableKey", &[("KeyId", "alias/other")], "ask alias/other", "ask alias/other"),
+        ("EnableKey", &[("KeyId", "alias/known")], "Unsupported.Alias", "Unsupported.Alias"),
+        ("DeleteKeyMaterial", &[("KeyId", "alias/known")], "free KeyId=k1", "UnsupportedOperation"),
+        ("DeleteKeyMaterial", &[("KeyId", "alias/other")], "ask alias/other", "ask alias/other"),
         ("ListKeyVersions", &[("KeyId", "alias/known")], "free KeyId=k1", "UnsupportedOperation"),
         ("DescribeKey", &[("KeyId", "alias/other")], "proven", "proven"),
         ("DeleteAlias", &[("AliasName", "alias/other")], "ask alias/other", "ask alias/other"),
@@ -171,9 +177,9 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
         assert_eq!(way(keys(), operation, params), re_signed, "{operation} {params:?}");
         assert_eq!(way(Signer::Client, operation, params), passed, "{operation} {params:?}, passed through");
     }
-    let nobody = || Signer::Keys { own: None, callers: BTreeMap::new() };
+    let nobody = || signed_by(None);
     assert_eq!(way(nobody(), "Encrypt", &[("KeyId", "k1"), HELLO]), "UnsupportedOperation", "nobody signs");
-    let other = || Signer::Keys { own: Some("2".to_owned()), callers: BTreeMap::new() };
+    let other = || signed_by(Some("2"));
     assert_eq!(way(other(), "Encrypt", &[("KeyId", "k1"), HELLO]), "UnsupportedOperation", "another account's k1");
     let arn = "acs:kms:cn-hangzhou:1:key/k1";
     assert_eq!(way(other(), "Encrypt", &[("KeyId", arn), HELLO]), "checked");

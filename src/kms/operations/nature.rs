@@ -93,6 +93,26 @@ impl Operation {
         }
     }
 
+    /// Whether its `KeyId` may be an alias. Most operations that change a key take its id or ARN only (the operations' pages:
+    /// `Unsupported.Alias`).
+    pub fn takes_alias(&self) -> bool {
+        const BY_ID_ONLY: &[&str] = &[
+            "EnableKey",
+            "DisableKey",
+            "UpdateKeyDescription",
+            "ScheduleKeyDeletion",
+            "CancelKeyDeletion",
+            "SetDeletionProtection",
+            "CreateKeyVersion",
+            "UpdateRotationPolicy",
+            "SetKeyPolicy",
+            "GetKeyPolicy",
+            "CreateAlias",
+            "UpdateAlias",
+        ];
+        !BY_ID_ONLY.contains(&self.name)
+    }
+
     /// Whether executing it twice is the same as once, for whoever asks and for KMS: a lost answer may be asked for again.
     pub fn is_repeatable(&self) -> bool {
         const CHANGE_NOTHING: &[&str] = &[

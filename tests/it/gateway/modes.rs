@@ -164,7 +164,7 @@ fn what_is_passed_through_is_the_clients() {
     assert!(last.header("authorization").unwrap().contains(ALICE.id));
     assert_eq!(kms.requests().len(), 4);
     // An alias is read again there.
-    running.call(KIM, "DisableKey", &[("KeyId", "alias/orders")]).refused(403, "Forbidden.NoPermission");
+    running.call(KIM, "DeleteKeyMaterial", &[("KeyId", "alias/orders")]).refused(403, "Forbidden.NoPermission");
 }
 
 /// The query of a request of V1 with GET.
