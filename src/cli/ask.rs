@@ -43,7 +43,10 @@ impl Ground {
             OpenError::Seed(problems) => problems,
             other => vec![Problem::of_file("", other.to_string())],
         };
-        store.publish_index(LocalKms::names_of_seed(&settings.kms, now).map_err(told)?);
+        // Of a KMS elsewhere is known what the operator says, and nothing more.
+        if settings.upstream.is_none() {
+            store.publish_index(LocalKms::names_of_seed(&settings.kms, now).map_err(told)?);
+        }
         Ok(Self { settings, store, now })
     }
 

@@ -5,12 +5,15 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::reply::{Executed, Reply, Told};
 use crate::authz::{
     Judgement, Owned, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer, judge_error,
 };
-use crate::kms::{Answer, AnsweredKey, Format, KeyId, RawRequest, answered_key, is_plain_error, public_members};
+use crate::kms::{
+    Answer, AnsweredKey, Effect, Format, KeyId, RawRequest, answered_key, is_plain_error, public_members,
+};
 use crate::served::{self, Asked};
 use crate::settings::{Mode, PolicyOperations};
 use crate::store::Store;
@@ -44,7 +47,8 @@ pub async fn judge(
     }
 }
 
-/// Has a permitted request executed by a KMS elsewhere.
+/// Has a permitted request executed by a KMS elsewhere. What changes nothing is given up when the client `left`; anything else
+/// is waited for, because somebody has to know what became of it.
 pub async fn execute(
     upstream: &Upstream,
     store: &Store,
@@ -52,14 +56,20 @@ pub async fn execute(
     permit: &Permit,
     raw: &RawRequest<'_>,
     trail: &mut Trail,
-    now: Timestamp,
+    (now, left): (Timestamp, &Notify),
 ) -> Executed {
     let mirrors = is_mirrored(upstream, permit);
     if mirrors && let Err(error) = served::policy_to_set(&Asked { permit, store, now }) {
         // What could not be enforced here is not set there.
         return Executed::failed(error);
     }
-    let received = match upstream.execute(permit, raw, &snapshot.directory).await {
+    let may_be_given_up = permit.request().call.effect() == Effect::Read;
+    let received = tokio::select! {
+        biased;
+        received = upstream.execute(permit, raw, &snapshot.directory) => received,
+        () = left.notified(), if may_be_given_up => Err(NoAnswer::ClientLeft),
+    };
+    let received = match received {
         Ok(received) => received,
         Err(why) => return Executed { told: Told::of_failure(why), ..Executed::failed(why.error()) },
     };

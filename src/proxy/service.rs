@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::forward;
@@ -109,6 +110,19 @@ struct Outcome {
     upstream: Option<Duration>,
     changes: Vec<PolicyChange>,
     told: Told,
+    /// Whether the client still waited for it.
+    is_delivered: bool,
+}
+
+/// A client that is being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// It waits.
+    Waits,
+    /// It is gone.
+    Left,
+    /// It sent more, before its answer: it gets this one, and no other on this connection.
+    SentMore,
 }
 
 impl Api {
@@ -175,9 +189,37 @@ impl Api {
             Err(_) => return self.refuse_head(session, peer, &Unreceived::too_slow()).await,
         };
         let origin = peer.origin();
-        let reusable = received.is_ok() && !self.drain.is_ending();
-        let outcome = self.judge(&session, origin, received).await;
-        self.conclude(session, origin, outcome, reusable).await
+        let mut reusable = received.is_ok();
+        let outcome = match &self.behind {
+            Behind::Embedded(_) => self.judge(session.req_header(), origin, received, &Notify::new()).await,
+            Behind::Elsewhere(_) => {
+                let (outcome, client) = self.judge_watching(&mut session, origin, received).await;
+                reusable &= client == Client::Waits;
+                outcome
+            }
+        };
+        self.conclude(session, origin, outcome, reusable && !self.drain.is_ending()).await
+    }
+
+    /// The same, with an eye on the client: a KMS elsewhere takes its time, and who has left need not be answered.
+    async fn judge_watching(
+        &self,
+        session: &mut ServerSession,
+        origin: &Origin,
+        received: Result<Bytes, Unreceived>,
+    ) -> ((String, Outcome), Client) {
+        let (head, left) = (session.req_header().clone(), Notify::new());
+        let mut answering = std::pin::pin!(self.judge(&head, origin, received, &left));
+        let client = tokio::select! {
+            outcome = &mut answering => return (outcome, Client::Waits),
+            client = watch(session) => client,
+        };
+        if client == Client::Left {
+            left.notify_one();
+        }
+        let (request_id, mut outcome) = answering.await;
+        outcome.is_delivered = client != Client::Left;
+        ((request_id, outcome), client)
     }
 
     /// Answers a request of which not even the head could be read.
@@ -188,11 +230,11 @@ impl Api {
 
     async fn judge(
         &self,
-        session: &ServerSession,
+        head: &RequestHeader,
         origin: &Origin,
         received: Result<Bytes, Unreceived>,
+        left: &Notify,
     ) -> (String, Outcome) {
-        let head = session.req_header();
         let host = head.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
         let body = match &received {
             Ok(body) => body.as_ref(),
@@ -201,13 +243,13 @@ impl Api {
         let target = String::from_utf8_lossy(head.raw_path());
         let raw = RawRequest { method: head.method.as_str(), target: &target, headers: &head.headers, body, origin };
         match &received {
-            Ok(_) => self.answer(&raw, host).await,
+            Ok(_) => self.answer(&raw, host, left).await,
             Err(unreceived) => self.unreceived(Format::requested(&raw), host, unreceived),
         }
     }
 
     /// The path of a request that was received whole.
-    async fn answer(&self, raw: &RawRequest<'_>, host: &str) -> (String, Outcome) {
+    async fn answer(&self, raw: &RawRequest<'_>, host: &str, left: &Notify) -> (String, Outcome) {
         let request_id = new_request_id();
         let (now, begin) = (now(), Instant::now());
         let (snapshot, judgement) = match &self.behind {
@@ -225,7 +267,7 @@ impl Api {
             Ok(permit) => {
                 let operation = permit.request().call.name().to_owned();
                 let format = permit.request().format;
-                (operation, format, self.execute(&snapshot, permit, raw, &mut trail, now).await)
+                (operation, format, self.execute(&snapshot, permit, raw, &mut trail, (now, left)).await)
             }
             Err(rejection) => (String::new(), Format::requested(raw), Executed::failed(rejection.error())),
         };
@@ -236,7 +278,7 @@ impl Api {
             Ok(reply) => reply.into_answer(format, &operation, &request_id),
             Err(error) => Answer::error(Format::requested(raw), host, &request_id, &error),
         };
-        (request_id, Outcome { trail, answer, code, decision, upstream, changes, told })
+        (request_id, Outcome { trail, answer, code, decision, upstream, changes, told, is_delivered: true })
     }
 
     /// Lets a request through once, if requests are remembered.
@@ -260,7 +302,7 @@ impl Api {
         permit: Permit,
         raw: &RawRequest<'_>,
         trail: &mut Trail,
-        now: Timestamp,
+        (now, left): (Timestamp, &Notify),
     ) -> Executed {
         if let Err(class) = self.throttle.take(&permit) {
             self.telemetry.metrics.throttled.with_label_values(&[class.name()]).inc();
@@ -270,7 +312,7 @@ impl Api {
             Behind::Embedded(kms) => self.execute_embedded(kms, permit, now).await,
             Behind::Elsewhere(_) if permit.route().is_served => self.serve_here(permit, now).await,
             Behind::Elsewhere(upstream) => {
-                forward::execute(upstream, &self.store, snapshot, &permit, raw, trail, now).await
+                forward::execute(upstream, &self.store, snapshot, &permit, raw, trail, (now, left)).await
             }
         }
     }
@@ -312,6 +354,7 @@ impl Api {
             upstream: None,
             changes: Vec::new(),
             told: Told::default(),
+            is_delivered: true,
         };
         (request_id, outcome)
     }
@@ -343,7 +386,7 @@ impl Api {
             executed: outcome.told.executed,
             upstream_error: outcome.told.error,
             upstream_request_id: outcome.told.request_id.as_deref(),
-            is_delivered: sent.is_ok(),
+            is_delivered: sent.is_ok() && outcome.is_delivered,
             changes: &outcome.changes,
         });
         sent.ok()?;
@@ -371,6 +414,15 @@ async fn send(
     head.insert_header("Cache-Control", "no-store")?;
     session.write_response_header(Box::new(head)).await?;
     session.write_response_body(answer.body.into(), true).await
+}
+
+/// Resolves when a client does something while it is being answered.
+async fn watch(session: &mut ServerSession) -> Client {
+    let ServerSession::H1(session) = session else { return std::future::pending().await };
+    match session.idle().await {
+        Ok(0) | Err(_) => Client::Left,
+        Ok(_) => Client::SentMore,
+    }
 }
 
 /// Resolves when the client begins a request; `None` if it goes away, or stays idle for too long.

@@ -18,15 +18,12 @@ enum State {
     Closed,
     /// Nobody tries until then.
     Open(Instant, Duration),
-    /// One tries, since then.
-    Trying(Instant, Duration),
+    /// One tries.
+    Trying(Duration),
 }
 
 /// The longest time that nobody tries.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-
-/// Who has not told within this time how a try went never will.
-const TRIAL_MAX: Duration = Duration::from_secs(60);
 
 impl Circuit {
     /// A closed circuit.
@@ -39,14 +36,10 @@ impl Circuit {
         match self.state {
             State::Closed => true,
             State::Open(until, pause) if now >= until => {
-                self.state = State::Trying(now, pause);
+                self.state = State::Trying(pause);
                 true
             }
-            State::Trying(since, pause) if now.duration_since(since) > TRIAL_MAX => {
-                self.state = State::Trying(now, pause);
-                true
-            }
-            State::Open(..) | State::Trying(..) => false,
+            State::Open(..) | State::Trying(_) => false,
         }
     }
 
@@ -64,11 +57,18 @@ impl Circuit {
             State::Closed => self.pause,
             // Requests that were on their way already.
             State::Open(..) => return false,
-            State::Trying(_, pause) => (pause * 2).min(PAUSE_MAX),
+            State::Trying(pause) => (pause * 2).min(PAUSE_MAX),
         };
         let was_closed = self.state == State::Closed;
         self.state = State::Open(now + pause, pause);
         was_closed
+    }
+
+    /// A try was given up before anything came of it: the next one may try at once.
+    pub fn given_up(&mut self, now: Instant) {
+        if let State::Trying(pause) = self.state {
+            self.state = State::Open(now, pause);
+        }
     }
 
     /// Whether nobody tries at present, but for one.
@@ -113,6 +113,7 @@ mod tests {
         }
         now += PAUSE_MAX;
         assert!(circuit.may_try(now) && !circuit.may_try(now));
-        assert!(circuit.may_try(now + TRIAL_MAX + Duration::from_secs(1)));
+        circuit.given_up(now);
+        assert!(circuit.may_try(now) && !circuit.may_try(now));
     }
 }

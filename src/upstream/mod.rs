@@ -81,6 +81,8 @@ pub enum NoAnswer {
     NoCredentials,
     /// The request cannot be sent as it is.
     Unsendable,
+    /// Its client left, and nobody waited for it any more.
+    ClientLeft,
     /// The exchange failed.
     Failed(Failure),
 }
@@ -94,13 +96,14 @@ impl NoAnswer {
             Self::NoAddress => "no_address",
             Self::NoCredentials => "no_credentials",
             Self::Unsendable => "unsendable",
+            Self::ClientLeft => "client_left",
             Self::Failed(failure) => failure.kind.as_str(),
         }
     }
 
     /// Whether KMS may have executed the request.
     pub fn may_be_executed(self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.may_be_executed)
+        matches!(self, Self::ClientLeft) || matches!(self, Self::Failed(failure) if failure.may_be_executed)
     }
 
     /// What came is no answer of KMS's.
@@ -233,7 +236,9 @@ impl Upstream {
         if !self.lock_circuit().may_try(Instant::now()) {
             return Err(NoAnswer::CircuitOpen);
         }
+        let mut attempt = Attempt { circuit: &self.circuit, is_noted: false };
         let result = self.try_each(&addresses, make, changes, is_repeatable).await;
+        attempt.is_noted = true;
         self.noted(&result);
         result
     }
@@ -380,6 +385,20 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.dec();
+    }
+}
+
+/// An attempt that may be given up on its way: then nobody knows more of KMS than before.
+struct Attempt<'a> {
+    circuit: &'a Mutex<Circuit>,
+    is_noted: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_noted {
+            self.circuit.lock().unwrap_or_else(PoisonError::into_inner).given_up(Instant::now());
+        }
     }
 }
 

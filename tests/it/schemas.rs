@@ -76,6 +76,7 @@ fn schema_of(path: &Path) -> Option<&'static str> {
         ("cases", "cases"),
         ("identities.toml", "identities"),
         ("keyward.toml", "keyward"),
+        ("gateway.toml", "keyward"),
         ("seed.toml", "seed"),
     ];
     let name = path.file_name()?.to_str()?;

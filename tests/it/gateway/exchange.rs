@@ -70,7 +70,7 @@ fn an_answer_that_is_cut_anywhere_is_no_answer() {
     let running = house.start();
     for at in 0..whole.len() {
         let reply = running.call(ALICE, "Encrypt", &[("KeyId", ORDERS), HELLO]);
-        reply.refused(502, "ServiceUnavailableTemporary");
+        assert_eq!(reply.status, 502, "{at}: {} {}", reply.body, running.page("/metrics").1);
         assert_eq!(kms.requests().len(), at + 1, "asked once more at {at}");
     }
     let line = audit(&running, whole.len());
@@ -274,4 +274,33 @@ fn connections_are_kept() {
     running.call(KIM, "CreateKey", &[]).ok();
     assert_eq!(kms.connections(), 2);
     assert_eq!(running.metric("keyward_upstream_connections_total{how=\"reused\"}"), 19.0);
+}
+
+/// U03, U04: whoever has left is not waited for; what changes something is, and its line says what became of it.
+#[test]
+fn clients_that_leave() {
+    let kms = Scripted::start(|request, _| match request.operation().as_str() {
+        "CreateKey" => vec![Act::Drip(answer(200, r#"{"KeyMetadata":{},"RequestId":"R"}"#), Duration::from_millis(2))],
+        _ => vec![Act::Silence],
+    });
+    let house = plain(&kms.address, &[]);
+    let running = house.start();
+    for (count, operation, executed, error) in
+        [(1, "ListKeys", "unknown", Some("client_left")), (2, "CreateKey", "yes", None)]
+    {
+        let mut stream = crate::sandbox::tcp(&running.api);
+        std::io::Write::write_all(
+            &mut stream,
+            &crate::sandbox::post("", &crate::sandbox::signed_v1(KIM, operation, &[])),
+        )
+        .unwrap();
+        assert!(crate::sandbox::wait(|| kms.count(operation) == 1));
+        let begin = Instant::now();
+        drop(stream);
+        let line = audit(&running, count);
+        assert!(begin.elapsed() < Duration::from_secs(6), "{operation}");
+        assert_eq!((line["operation"].as_str(), line["executed"].as_str()), (Some(operation), Some(executed)));
+        assert_eq!((line["upstream_error"].as_str(), &line["delivered"]), (error, &serde_json::Value::Bool(false)));
+    }
+    assert_eq!(running.metric("keyward_upstream_requests_running"), 0.0);
 }
