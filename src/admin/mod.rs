@@ -116,7 +116,10 @@ impl Admin {
     /// answer says which file and why.
     fn readiness(&self, _: &str) -> Page {
         let unready = self.unready();
-        let detail = status::readiness(unready, &self.store, self.tls_status().as_deref());
+        let mut detail = status::readiness(unready, &self.store, self.tls_status().as_deref());
+        if let Behind::Elsewhere(upstream) = &self.behind {
+            status::add_upstream(&mut detail, upstream);
+        }
         Page::json(if unready.is_some() { 503 } else { 200 }, detail)
     }
 
@@ -126,7 +129,11 @@ impl Admin {
     }
 
     fn everything(&self, with_files: bool) -> Map<String, Value> {
-        status::everything(self.unready(), &self.store, self.tls_status().as_deref(), with_files)
+        let mut members = status::everything(self.unready(), &self.store, self.tls_status().as_deref(), with_files);
+        if let Behind::Elsewhere(upstream) = &self.behind {
+            status::add_upstream(&mut members, upstream);
+        }
+        members
     }
 
     /// Why no requests are taken, in one word; `None` if they are.

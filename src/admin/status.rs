@@ -9,6 +9,7 @@ use crate::authz::Validity;
 use crate::source::shown;
 use crate::store::{Difference, Shown, Status, Store, Watching};
 use crate::telemetry::TlsReport;
+use crate::upstream::{Report, Upstream};
 
 /// How many problems and how many warnings are listed.
 const LISTED_MAX: usize = 100;
@@ -83,6 +84,41 @@ pub fn everything(
         add("files", files.collect());
     }
     members
+}
+
+/// How it stands with a KMS elsewhere, and what is wrong with it. Requests are taken all the same: KMS may be there again
+/// before the next one comes, and who asks is told.
+pub fn add_upstream(members: &mut Map<String, Value>, upstream: &Upstream) {
+    let standing = upstream.standing();
+    let credential = |(of, report): &(String, Report)| {
+        json!({
+            "of": of,
+            "access_key_id": report.access_key_id,
+            "expires": report.expires.map(|expires| expires.to_string()),
+            "problem": report.problem,
+        })
+    };
+    let of_credentials = standing.credentials.iter().filter_map(|(of, report)| {
+        Some(format!("the credential of {of} cannot be fetched: {}", report.problem.as_ref()?))
+    });
+    let mut problems: Vec<String> = of_credentials.collect();
+    if standing.addresses.0 == 0 {
+        problems.push(format!("{} has no address that may be used", upstream.endpoint()));
+    }
+    if standing.is_circuit_open {
+        problems.push(format!("{} does not answer; requests are refused for a moment", upstream.endpoint()));
+    }
+    if let Some(Value::Array(listed)) = members.get_mut("problems") {
+        listed.extend(problems.into_iter().map(Value::from));
+    }
+    let (all, good) = standing.addresses;
+    let upstream = json!({
+        "endpoint": upstream.endpoint(),
+        "addresses": { "all": all, "good": good },
+        "circuit_open": standing.is_circuit_open,
+        "credentials": standing.credentials.iter().map(credential).collect::<Vec<_>>(),
+    });
+    members.insert("upstream".to_owned(), upstream);
 }
 
 /// Everything that is wrong, with files of any kind.

@@ -163,6 +163,17 @@ fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     let changes = many("/watching/changes", "change", "changes");
     line("watching", format!("{how}; {changes} so far, {}, begun anew {}", errors.0, errors.1))?;
     line("reloads", format!("{} taken, {} refused", number("/reloads/taken"), number("/reloads/refused")))?;
+    if let Some(endpoint) = answer.pointer("/upstream/endpoint").and_then(Value::as_str) {
+        let (all, good) = (number("/upstream/addresses/all"), number("/upstream/addresses/good"));
+        let state = if answer["upstream"]["circuit_open"] == true { "  does not answer" } else { "" };
+        line("upstream", format!("{endpoint}  {good} of {all} addresses good{state}"))?;
+        for credential in answer["upstream"]["credentials"].as_array().into_iter().flatten() {
+            let text = |name: &str| credential[name].as_str();
+            let (id, of) = (text("access_key_id").unwrap_or("none"), text("of").unwrap_or_default());
+            let until = text("expires").map(|expires| format!(", until {expires}")).unwrap_or_default();
+            line("signs with", format!("{id}{until}  for {of}"))?;
+        }
+    }
     if !answer["last_problem"].is_null() {
         line("last error", format!("{} {}", said("/last_problem/time"), said("/last_problem/problem")))?;
     }

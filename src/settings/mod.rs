@@ -282,7 +282,10 @@ fn networks(section: &Section<'_>, name: &'static str) -> Vec<IpNet> {
             Ok(network) => networks.push(network),
             Err(_) => section.report_place(
                 offset,
-                format!("`network.{name}` holds `{text}`; write addresses or networks such as \"10.0.0.0/8\""),
+                format!(
+                    "`{}` holds `{text}`; write addresses or networks such as \"10.0.0.0/8\"",
+                    section.path_of(name)
+                ),
             ),
         }
     }

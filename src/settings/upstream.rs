@@ -275,3 +275,105 @@ fn seconds(section: &Section<'_>, name: &'static str, range: std::ops::Range<u64
 fn number(section: &Section<'_>, name: &'static str, range: std::ops::Range<u64>, default: usize) -> usize {
     section.integer(name, range).and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::*;
+
+    const LEAST: &str = "[kms]\naccount = '1'\ndata = 'd'\n[policies]\ndirectory = 'p'\nidentities = 'i.toml'\n";
+
+    fn read(text: &str) -> Result<Settings, Vec<String>> {
+        let settings = Settings::parse(&format!("{LEAST}{text}"), Path::new("/etc"));
+        settings.map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// The shipped file shows every setting, and each has the default's value.
+    #[test]
+    fn the_shipped_file_shows_the_defaults() {
+        let shipped = Settings::parse(include_str!("../../config/gateway.toml"), Path::new("config")).unwrap();
+        let least = "[upstream]\nendpoint = 'https://kms.cn-hangzhou.aliyuncs.com'\n[upstream.credentials]\n\
+                     source = 'environment'\naccount = '1234567890123456'\n";
+        assert_eq!(shipped.upstream, read(least).unwrap().upstream);
+    }
+
+    #[test]
+    fn endpoints_are_urls_over_tls() {
+        for (text, expected) in [
+            ("https://kms.cn-hangzhou.aliyuncs.com", Some((true, "kms.cn-hangzhou.aliyuncs.com", 443))),
+            ("https://KMS.example:8443/", Some((true, "kms.example", 8443))),
+            ("https://[2001:db8::1]:8443", Some((true, "2001:db8::1", 8443))),
+            ("http://127.0.0.1:7480", Some((false, "127.0.0.1", 7480))),
+            ("http://[::1]:7480", Some((false, "::1", 7480))),
+            ("http://kms.example", None),
+            ("http://localhost:7480", None),
+            ("http://10.0.0.1", None),
+            ("https://user@kms.example", None),
+            ("https://kms.example/path", None),
+            ("https://kms.example/?a", None),
+            ("kms.example", None),
+            ("ftp://kms.example", None),
+            ("", None),
+        ] {
+            let found = endpoint(text).ok();
+            assert_eq!(found.as_ref().map(|it| (it.secure, it.host.as_str(), it.port)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        const AT: &str = "[upstream]\nendpoint = 'https://kms.example'\n";
+        const OWN: &str = "[upstream.credentials]\nsource = 'environment'\n";
+        const VENDED: &str = "[credentials]\nrole = 'acs:ram::1:role/app'\nlisten = '127.0.0.1:1'\ntoken_file = 't'\n";
+        for (text, expected) in [
+            ("[upstream]\n".to_owned() + OWN, "`upstream.endpoint` is missing"),
+            (AT.to_owned(), "needs credentials to sign with"),
+            (format!("{AT}mode = 'through'\n{OWN}"), "must be \"re-sign\" or \"pass-through\""),
+            (format!("{AT}mode = 'pass-through'\nsign_as = 'caller'\n"), "is for mode = \"re-sign\""),
+            (format!("{AT}sign_as = 'me'\n{OWN}"), "must be \"keyward\" or \"caller\""),
+            (format!("{AT}policy_operations = 'both'\n{OWN}"), "must be \"served\", \"forwarded\" or \"mirrored\""),
+            (format!("{AT}networks = ['here']\n{OWN}"), "write addresses or networks"),
+            (format!("{AT}requests = 0\n{OWN}"), "whole number from 1 to 65536"),
+            (format!("{AT}request = 1\n{OWN}"), "unknown entry `upstream.request`"),
+            (format!("{AT}sign_as = 'caller'\nlisting_seconds = 60\n"), "needs credentials of Keyward's own"),
+            (format!("{AT}[upstream.credentials]\n"), "`upstream.credentials.source` is missing"),
+            (format!("{AT}[upstream.credentials]\nsource = 'vault'\n"), "must be one of access_key, environment"),
+            (
+                format!("{AT}[upstream.credentials]\nsource = 'access_key'\nid = 'K'\n"),
+                "the secret of the access key is missing",
+            ),
+            (
+                format!("{AT}[upstream.credentials]\nsource = 'access_key'\nid = 'K'\nsecret = 's'\n"),
+                "unknown entry `upstream.credentials.secret`",
+            ),
+            (format!("{AT}{OWN}role = 'r'\n"), "unknown entry `upstream.credentials.role`"),
+            (format!("{AT}{OWN}[[upstream.callers]]\n"), "`upstream.callers.arn` is missing"),
+            (
+                format!("{AT}{OWN}[[upstream.callers]]\narn = 'app'\ncredentials = {{ source = 'environment' }}\n"),
+                "is no caller",
+            ),
+            (format!("{AT}sign_as = 'caller'\n{VENDED}"), "mean nothing to KMS"),
+            (format!("{AT}mode = 'pass-through'\n{VENDED}"), "mean nothing to KMS"),
+            ("[signatures]\ntrust_upstream = true\n".to_owned(), "the embedded KMS does not"),
+            (format!("{AT}{OWN}[signatures]\ntrust_upstream = true\n"), "nobody verifies what Keyward signs anew"),
+            ("[throttle]\ncryptography_per_second = 0\n".to_owned(), "whole number from 1"),
+        ] {
+            let problems = read(&text).err().unwrap_or_default();
+            assert!(problems.iter().any(|problem| problem.contains(expected)), "{text}: {problems:#?}");
+        }
+        let seed = LEAST.replace("[policies]", "seed = 's'\n[policies]");
+        let problems = Settings::parse(&format!("{seed}{AT}{OWN}"), Path::new("/etc")).err().unwrap();
+        assert!(problems[0].message.contains("is for the embedded KMS"), "{problems:?}");
+    }
+
+    #[test]
+    fn callers_have_credentials_of_their_own() {
+        let text = "[upstream]\nendpoint = 'https://kms.example'\nsign_as = 'caller'\n[[upstream.callers]]\n\
+                    arn = 'acs:ram::2:role/App'\ncredentials = { source = 'uri', account = '3' }\n[[upstream.callers]]\n\
+                    arn = 'acs:ram::1:user/alice'\ncredentials = { source = 'ecs_ram_role', role = 'r' }\n";
+        let callers = read(text).unwrap().upstream.unwrap().credentials.callers;
+        let found: Vec<(&str, &str)> =
+            callers.iter().map(|(arn, account, _)| (arn.as_str(), account.as_str())).collect();
+        assert_eq!(found, [("acs:ram::2:role/app", "3"), ("acs:ram::1:user/alice", "1")]);
+    }
+}

@@ -224,7 +224,8 @@ impl<'a> Section<'a> {
         Some((key.span(), value))
     }
 
-    fn path_of(&self, name: &str) -> String {
+    /// The whole name of an entry, as people know it.
+    pub fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 

@@ -68,6 +68,16 @@ pub struct Upstream {
     clock: fn() -> Timestamp,
 }
 
+/// How it stands with a KMS elsewhere.
+pub struct Standing {
+    /// How many addresses there are, and how many of them are not left aside.
+    pub addresses: (usize, usize),
+    /// Whether nobody tries at present.
+    pub is_circuit_open: bool,
+    /// The credentials, by whose they are.
+    pub credentials: Vec<(String, Report)>,
+}
+
 /// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoAnswer {
@@ -324,9 +334,13 @@ impl Upstream {
         }
     }
 
-    /// How the credentials stand, by whose they are.
-    pub fn credentials(&self) -> Vec<(String, Report)> {
-        self.keys.reports()
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            addresses: self.addresses.count(Instant::now()),
+            is_circuit_open: self.lock_circuit().is_open(),
+            credentials: self.keys.reports(),
+        }
     }
 
     /// Sets the metrics that are only known when somebody looks.

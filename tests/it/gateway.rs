@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests write files and read the clock")]
 
+mod credentials;
 mod exchange;
 pub mod front;
 mod judging;
