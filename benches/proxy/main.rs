@@ -1,9 +1,10 @@
 //! Keyward beside a bare pingora pass-through, in one run, as ratios.
 //!
 //! Each gets the same load in turn, in several rounds: a bare HTTP server; pingora's own proxy in front of that server,
-//! which judges nothing; Keyward executing `Encrypt`, `Decrypt` and `GenerateDataKey` with its embedded KMS; Keyward
-//! refusing `Encrypt`. For each the table says requests per second, relative to both bare ones, and CPU time per request,
-//! relative to the pass-through.
+//! which judges nothing, and once more reading every request whole first; Keyward in front of that server, signing anew and
+//! passing through; Keyward executing `Encrypt`, `Decrypt` and `GenerateDataKey` with its embedded KMS; Keyward refusing
+//! `Encrypt`. For each the table says requests per second, relative to both bare ones, and CPU time per request, relative to
+//! the pass-through.
 //!
 //! `benches/proxy/run` (or `cargo bench --bench proxy -- --seconds 5 --rounds 3 --connections 32`)
 
@@ -17,6 +18,7 @@
 )]
 
 mod load;
+mod others;
 mod servers;
 
 use std::time::Duration;
@@ -33,8 +35,9 @@ struct Options {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["upstream", address] => servers::upstream(address),
-        ["pass-through", address, upstream] => servers::pass_through(address, upstream),
+        ["upstream", address] => others::upstream(address),
+        ["pass-through", address, upstream] => others::pass_through(address, upstream),
+        ["whole-body", address, upstream] => others::whole_body(address, upstream),
         _ => compare(&options(&arguments)),
     }
 }
@@ -56,7 +59,7 @@ fn compare(options: &Options) {
     for round in 1..=options.rounds {
         for (server, results) in all.iter().zip(&mut results) {
             let measured = options.load.run(server);
-            println!("round {round}  {:<28} {:>8.0} requests/s", server.name, measured.per_second());
+            println!("round {round}  {:<46} {:>8.0} requests/s", server.name, measured.per_second());
             results.push(measured);
         }
     }

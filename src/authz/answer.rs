@@ -12,7 +12,7 @@ use super::facts::Facts;
 use super::needs::{By, Owned, Permission, Target};
 use super::rejection::{Rejection, Unknown, Withheld};
 use super::snapshot::Snapshot;
-use super::unresolved::Unresolved;
+use super::unresolved::{Inquiry, Unresolved};
 use super::{Asker, Permit, Trail, permit_one, session_policy};
 use crate::kms::{AnsweredKey, KeyId, KeyRef, RawRequest, Resource};
 
@@ -43,7 +43,7 @@ pub fn judge_answer(
     }
     let account = match address {
         Some(address) => address.account.to_owned(),
-        None => owner(snapshot, permit, proof, &id)?,
+        None => owner(snapshot, proof, &id)?,
     };
     let key = Owned { region: snapshot.rules.region.clone(), account, name: id };
     let named = (proof, Resource::key(key.address(), &key.name), Target::Key(key.clone()));
@@ -52,25 +52,18 @@ pub fn judge_answer(
 }
 
 /// Whose key it is. A bare id says nothing of it, and a wrong guess would be judged by the wrong policies.
-fn owner(snapshot: &Snapshot, permit: &Permit, proof: &AnswerProof, id: &KeyId) -> Result<String, Rejection> {
+fn owner(snapshot: &Snapshot, proof: &AnswerProof, id: &KeyId) -> Result<String, Rejection> {
     // An alias is in the account of its key.
-    if let (By::Alias, Some(Target::UnknownAlias(alias))) = (proof.by, permit.targets.first()) {
+    if let Some(alias) = &proof.alias {
         return Ok(alias.account.clone());
     }
-    if let (By::Alias, Some(judged)) = (proof.by, &proof.judged) {
-        return Ok(judged.account.clone());
-    }
-    let with_policy = || {
-        let mut owners = snapshot.policies.keys.iter().filter(|(_, keys)| keys.contains_key(id.as_str()));
-        owners.next().map(|(account, _)| account.as_str()).filter(|_| owners.next().is_none())
-    };
-    let known = snapshot.index.owner_of(id).or_else(with_policy);
-    let unknown = || Unknown { what: Unresolved::Owner(id.clone()), may_know: false, is_absent: false };
-    known.map(str::to_owned).ok_or_else(|| Rejection::Unresolved(unknown()))
+    let unknown = || Unknown { what: Unresolved::Owner(id.clone()), may_know: false, inquiry: Inquiry::Untold };
+    snapshot.index.owner_of(id).map(str::to_owned).ok_or_else(|| Rejection::Unresolved(unknown()))
 }
 
-/// Judges an error answer that names no key, where nobody knows which one it is about: what it says of that key (that it is
-/// disabled, that a context does not fit) is for those who may do the same with any key.
+/// Judges an error answer that names no key, where nobody knows for certain which one it is about: what it says of that key
+/// (that it is disabled, that a context does not fit) is for those who may do the same with any key. `is_certain` is whether
+/// the key that was judged is still the one that the request names.
 ///
 /// # Errors
 /// The caller may not.
@@ -78,10 +71,12 @@ pub fn judge_error(
     snapshot: &Snapshot,
     raw: &RawRequest<'_>,
     permit: &Permit,
+    is_certain: bool,
     now: Timestamp,
     trail: &mut Trail,
 ) -> Result<(), Rejection> {
-    let Some(proof) = permit.route.proof.as_ref().filter(|proof| proof.is_needed && proof.judged.is_none()) else {
+    let is_open = |proof: &&AnswerProof| proof.is_needed && (proof.judged.is_none() || !is_certain);
+    let Some(proof) = permit.route.proof.as_ref().filter(is_open) else {
         return Ok(());
     };
     let anything = Resource::anything(&permit.caller.account);
@@ -101,6 +96,7 @@ fn judge_one(
         action_name: proof.action,
         parameter: None,
         by: By::Name,
+        alias: None,
         names_account: true,
         resource,
         target,

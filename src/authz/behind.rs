@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Permit;
 use super::needs::{By, Owned, Permission, Target};
 use super::rejection::Rejection;
 use super::snapshot::Snapshot;
-use super::unresolved::Unresolved;
+use super::unresolved::{Hearsay, Unresolved};
 use crate::authn::{Caller, Proof};
-use crate::kms::{Api, Call, Effect, ErrorCode, KeyId, KmsError, KmsRequest, RawRequest, Resource, Scheme};
+use crate::kms::{
+    AliasName, Api, Call, Effect, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, RawRequest, Resource, Scheme,
+};
 use crate::policy::{Identity, Principal};
 
 /// The KMS that executes what is permitted.
@@ -33,6 +36,8 @@ pub struct Elsewhere {
     pub signer: Signer,
     /// Whether the operations on policies are answered here.
     pub serves_policies: bool,
+    /// The operations that go on although the table does not have them, and so nobody knows what they act on.
+    pub unknown_operations: Vec<String>,
 }
 
 /// Who signs what a KMS elsewhere gets.
@@ -67,6 +72,10 @@ pub struct Route {
     pub account: String,
     /// Parameters that are written anew, so that what was judged is what is meant.
     pub replaced: Vec<(&'static str, String)>,
+    /// The key that is named without an account, by its own name.
+    pub named_here: Option<Owned<KeyId>>,
+    /// A parameter that is kept here and does not go on: the policy of something new.
+    pub kept: Option<&'static str>,
     /// What its answer must show before anybody sees it.
     pub proof: Option<AnswerProof>,
 }
@@ -88,7 +97,12 @@ pub struct AnswerProof {
     pub is_needed: bool,
     /// How the request names the key.
     pub by: By,
+    /// The alias by which it does.
+    pub alias: Option<Owned<AliasName>>,
 }
+
+/// What may bring a policy with it (CreateKey, CreateSecret: `Policy`).
+const WITH_POLICY: &[&str] = &["CreateKey", "CreateSecret"];
 
 /// The operations on policies.
 const ON_POLICIES: &[&str] = &["SetKeyPolicy", "GetKeyPolicy", "SetSecretPolicy", "GetSecretPolicy"];
@@ -113,8 +127,28 @@ impl Elsewhere {
     }
 }
 
+/// Headers of one connection, and of proxies on the way. A signature over them cannot go on: they are not the same there.
+const OF_THE_WAY: &[&str] = &[
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-real-ip",
+];
+
+fn is_of_the_way(header: &str) -> bool {
+    OF_THE_WAY.contains(&header) || header.starts_with("proxy-") || header.starts_with("x-forwarded-")
+}
+
 /// A client that means another endpoint of Alibaba Cloud's would be answered about other keys than it means. A signature
-/// that goes on as it came has to be for the name that KMS has.
+/// that goes on as it came has to be for the name that KMS has, and for nothing that ends here.
 pub(super) fn check_host(snapshot: &Snapshot, raw: &RawRequest<'_>, request: &KmsRequest) -> Result<(), KmsError> {
     let Behind::Elsewhere(elsewhere) = &snapshot.rules.behind else { return Ok(()) };
     let host = raw.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
@@ -128,12 +162,15 @@ pub(super) fn check_host(snapshot: &Snapshot, raw: &RawRequest<'_>, request: &Km
     if !is_known && name.ends_with(".aliyuncs.com") && request.api == Api::Kms {
         return Err(KmsError::invalid_parameter_because("Host", format!("this endpoint stands for {}", here())));
     }
-    let signs_host = matches!(&request.scheme, Scheme::Acs(it) if it.signed_headers.split(';').any(|it| it == "host"));
-    if elsewhere.signer == Signer::Client && signs_host && !is_ours && !elsewhere.serves(request) {
-        let why = format!("its signature is for {host} and is passed on, so it must be for {}", here());
-        return Err(KmsError::because(ErrorCode::IncompleteSignature, why));
-    }
-    Ok(())
+    let goes_on = elsewhere.signer == Signer::Client && !elsewhere.serves(request);
+    let Scheme::Acs(signature) = &request.scheme else { return Ok(()) };
+    let mut signed = signature.signed_headers.split(';').filter(|_| goes_on);
+    let why = match signed.find(|header| (*header == "host" && !is_ours) || is_of_the_way(header)) {
+        None => return Ok(()),
+        Some("host") => format!("its signature is for {host} and is passed on, so it must be for {}", here()),
+        Some(other) => format!("its signature is passed on, and so must not cover {other}"),
+    };
+    Err(KmsError::because(ErrorCode::IncompleteSignature, why))
 }
 
 /// How a request is executed that is permitted by `needed`.
@@ -162,7 +199,12 @@ pub(super) fn route(
             "nobody signs for this caller: sessions and certificates of Keyward's mean nothing to KMS",
         ));
     };
-    let mut route = Route { account: account.to_owned(), ..Route::default() };
+    if let Call::Unknown(name) = &request.call
+        && !elsewhere.unknown_operations.contains(name)
+    {
+        return Err(KmsError::from(ErrorCode::ApiNotFound).into());
+    }
+    let mut route = Route { account: account.to_owned(), kept: kept(elsewhere, request)?, ..Route::default() };
     for permission in needed {
         if account != &*caller.principal.account && !permission.names_account {
             let why = "it is executed in another account than the caller's, so everything must be named by its ARN";
@@ -171,6 +213,27 @@ pub(super) fn route(
         follow(elsewhere, request, permission, &mut route)?;
     }
     Ok(route)
+}
+
+/// The policy of something new is kept here, where policies are: KMS might have it speak about us.
+fn kept(elsewhere: &Elsewhere, request: &KmsRequest) -> Result<Option<&'static str>, Rejection> {
+    let is_kept = elsewhere.serves_policies && WITH_POLICY.contains(&request.call.name());
+    match request.params.given("Policy").filter(|_| is_kept) {
+        Some(_) if elsewhere.signer == Signer::Client => {
+            Err(refused("policies are kept here, and a signed request cannot go on without its own; set it afterwards"))
+        }
+        Some(_) => Ok(Some("Policy")),
+        None => Ok(None),
+    }
+}
+
+/// Whether something that was heard of has to be asked before a permitted request is executed: its answer would show it too
+/// late, or not at all. Whatever only reads a secret is judged by what was heard.
+pub(super) fn has_to_be_asked(permit: &Permit, heard: &Hearsay) -> bool {
+    match &heard.what {
+        Unresolved::Alias(alias) => permit.route.proof.as_ref().and_then(|proof| proof.alias.as_ref()) != Some(alias),
+        _ => permit.request.call.effect() == Effect::Write,
+    }
 }
 
 /// What is not known about a permission, and has to be before it is judged; `None` where the answer will show it.
@@ -210,25 +273,72 @@ fn follow(
         _ => return Ok(()),
     };
     let by = permission.by;
+    if let Some(key) = judged.as_ref().filter(|_| by == By::Name) {
+        // No id of KMS's has such a letter, and KMS might take it for another one's.
+        if key.name.as_str().bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(KmsError::from(ErrorCode::KeyNotFound).into());
+        }
+        if !permission.names_account && permission.parameter.is_some() && matches!(request.call, Call::Known(_)) {
+            route.named_here = Some(key.clone());
+        }
+    }
+    let re_encrypts = request.call.name() == "ReEncrypt";
     if let (Some(at), None) = (answered_at(&request.call), &route.proof) {
+        if re_encrypts {
+            check_source(elsewhere, request, by, judged.as_ref(), route)?;
+        }
         let (action, in_scope, is_needed) = (permission.action_name, permission.in_scope, by != By::Name);
-        route.proof = Some(AnswerProof { at, action, in_scope, judged, or: None, is_needed, by });
-        return Ok(());
+        let alias = permission.alias.clone().filter(|_| !re_encrypts);
+        route.proof =
+            Some(AnswerProof { at, action, in_scope, judged: judged.clone(), or: None, is_needed, by, alias });
+        if !re_encrypts {
+            return Ok(());
+        }
+    } else if let Some(proof) = &mut route.proof {
+        proof.or.clone_from(&judged);
     }
     if by == By::Alias {
+        if !takes_alias(&request.call) {
+            return Err(KmsError::from(ErrorCode::UnsupportedAlias).into());
+        }
         let key = judged.as_ref().ok_or_else(|| refused("nobody knows which key the alias points to"))?;
         match (permission.parameter, &elsewhere.signer) {
-            _ if !takes_alias(&request.call) => return Err(KmsError::from(ErrorCode::UnsupportedAlias).into()),
             (Some(parameter), Signer::Us { .. }) => {
                 route.replaced.push((parameter, named_in(&route.account, key)));
             }
             _ => return Err(refused("an alias may point elsewhere by the time KMS reads it; name the key by its id")),
         }
     }
-    if let Some(proof) = &mut route.proof {
-        proof.or = judged;
-    }
     Ok(())
+}
+
+/// KMS might decrypt with the key that is named beside a ciphertext, or with the one that the ciphertext names: they have to
+/// be the same, or the ciphertext one of a public key, for which KMS is told all three (ReEncrypt, "SourceKeyId").
+fn check_source(
+    elsewhere: &Elsewhere,
+    request: &KmsRequest,
+    by: By,
+    judged: Option<&Owned<KeyId>>,
+    route: &mut Route,
+) -> Result<(), Rejection> {
+    const SOURCE: [&str; 3] = ["SourceKeyId", "SourceKeyVersionId", "SourceEncryptionAlgorithm"];
+    if by != By::Ciphertext {
+        let missing = SOURCE.into_iter().find(|name| request.params.given(name).is_none());
+        return missing.map_or(Ok(()), |name| Err(KmsError::missing_parameter(name).into()));
+    }
+    let (Some(named), Some(judged)) = (request.params.given("SourceKeyId"), judged) else { return Ok(()) };
+    match (KeyRef::parse(named), &elsewhere.signer) {
+        (Some((address, KeyRef::Id(id))), _)
+            if id == judged.name && address.is_none_or(|address| address.account == judged.account) =>
+        {
+            Ok(())
+        }
+        (Some((_, KeyRef::Alias(_))), Signer::Us { .. }) => {
+            route.replaced.push(("SourceKeyId", named_in(&route.account, judged)));
+            Ok(())
+        }
+        _ => Err(KmsError::invalid_parameter_because("SourceKeyId", "another key made the ciphertext").into()),
+    }
 }
 
 fn takes_alias(call: &Call) -> bool {

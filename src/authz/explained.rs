@@ -44,5 +44,5 @@ fn explained<T>(
             Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
         read(permission, &explain(&question(snapshot, &asker, &facts, permission, &looked_at)))
     };
-    Some(needed.iter().map(explain_one).collect())
+    Some(needed.permissions.iter().map(explain_one).collect())
 }

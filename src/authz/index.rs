@@ -113,7 +113,22 @@ impl ResourceIndex {
     /// The account and key that made a ciphertext, as far as the ciphertext can be trusted about it.
     pub fn key_of_ciphertext(&self, ciphertext: &CiphertextBlob) -> Option<(&str, &KeyId)> {
         let stated = self.stated.as_ref().and_then(|stated| stated.key_of_ciphertext(ciphertext));
-        stated.or_else(|| self.versions.get(ciphertext.version_id()).map(|(account, key)| (account.as_str(), key)))
+        // A version is as certain as the account of its key.
+        let is_certain = |account: &str, key: &KeyId| !self.is_hearsay || self.owner_of(key) == Some(account);
+        let found = || self.versions.get(ciphertext.version_id()).filter(|(account, key)| is_certain(account, key));
+        stated.or_else(|| found().map(|(account, key)| (account.as_str(), key)))
+    }
+
+    /// Whether it is by hearsay alone that an alias points to a key.
+    pub fn hears_alias(&self, account: &str, alias: &AliasName) -> bool {
+        let is_stated = self.stated.as_ref().is_some_and(|stated| stated.key_of_alias(account, alias).is_some());
+        self.is_hearsay && !is_stated && self.key_of_alias(account, alias).is_some()
+    }
+
+    /// Whether it is by hearsay alone that a secret is encrypted by some key, or by none of its owner's.
+    pub fn hears_key_of_secret(&self, account: &str, name: &SecretName) -> bool {
+        let is_known = self.key_of_secret(account, name) != Known::Unknown;
+        self.is_hearsay && is_known && self.stated_key_of_secret(account, name).is_none()
     }
 
     /// The key that the owner of a secret chose to encrypt it.

@@ -36,12 +36,12 @@ pub use snapshot::{PoliciesByName, PolicyTable, Rules, Snapshot, Validity, Versi
 pub use system::{is_system_policy, system_policy};
 pub use trail::{Outcome, Trail};
 pub use unavailable::Unavailable;
-pub use unresolved::Unresolved;
+pub use unresolved::{Hearsay, Inquiry, Unresolved};
 pub use vocabulary::{denial, parse_policy, vocabulary};
 
 use facts::Facts;
 
-use crate::authn::{NotTaken, Once, ReplayMemory, Unidentified, identify};
+use crate::authn::{NotTaken, Once, Proof, ReplayMemory, Unidentified, identify};
 use crate::kms::{KmsError, KmsRequest, RawRequest};
 use crate::policy::{Decision, Kind, Policy, Principal, Question, decide};
 
@@ -51,6 +51,9 @@ pub struct Judgement {
     pub trail: Trail,
     /// What makes the request another one than all others, where a signature proved who sent it.
     pub once: Option<Once>,
+    /// What the verdict rests on by hearsay, where nothing else will show whether it is still so: to be asked before it
+    /// counts.
+    pub hearsay: Vec<Hearsay>,
     /// Whether it may be executed.
     pub verdict: Result<Permit, Rejection>,
 }
@@ -110,10 +113,15 @@ impl Permit {
 /// Judges a request. Reads nothing but its arguments; the same arguments give the same answer.
 pub fn authorize(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp) -> Judgement {
     let mut trail = Trail::new(snapshot.version.clone());
-    let mut once = None;
-    let verdict = judge(snapshot, raw, now, &mut trail, &mut once);
+    let (mut once, mut hearsay) = (None, Vec::new());
+    let verdict = judge(snapshot, raw, now, &mut trail, &mut once, &mut hearsay);
     trail.concluded(&verdict);
-    Judgement { trail, once, verdict }
+    match &verdict {
+        Ok(permit) => hearsay.retain(|heard| behind::has_to_be_asked(permit, heard)),
+        Err(Rejection::Denied(_)) => {}
+        Err(_) => hearsay.clear(),
+    }
+    Judgement { trail, once, hearsay, verdict }
 }
 
 impl Judgement {
@@ -126,7 +134,7 @@ impl Judgement {
                 NotTaken::Replayed => Unidentified::Replayed,
                 NotTaken::Forgotten => Unidentified::Forgotten,
             }));
-            self.trail.replayed(&self.verdict);
+            self.trail.refuse(&self.verdict);
         }
         self
     }
@@ -138,6 +146,7 @@ fn judge(
     now: Timestamp,
     trail: &mut Trail,
     once: &mut Option<Once>,
+    hearsay: &mut Vec<Hearsay>,
 ) -> Result<Permit, Rejection> {
     snapshot.validity.check(now).map_err(Rejection::Unavailable)?;
     trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
@@ -148,8 +157,10 @@ fn judge(
     trail.identified(&caller);
     *once = caller.once.take();
     check_region(snapshot, &request)?;
-    let needed = needs::permissions(snapshot, &request, &caller.principal)?;
+    let needs::Needed { permissions: needed, hearsay: heard } =
+        needs::permissions(snapshot, &request, &caller.principal)?;
     trail.needs(&needed);
+    *hearsay = heard;
     let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now)?;
     let session_policy = session_policy(caller.session_policy.as_deref())?;
     let asker = Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
@@ -158,11 +169,14 @@ fn judge(
         let is_judged_later = behind::is_judged_later(snapshot, permission);
         let looked_at = Cell::new(false);
         let verdict = permit_one(snapshot, &asker, &facts, &request, permission, &looked_at);
+        let verdict = verdict.map_err(|rejection| rejection.told_to(&caller));
         match (unresolved, verdict) {
             // What is denied everywhere need not be known.
             (_, Err(Rejection::Denied(denial))) if denial.is_explicit() => return Err(Rejection::Denied(denial)),
             (Some(what), verdict) => {
-                return Err(Rejection::Unresolved(Unknown { what, may_know: verdict.is_ok(), is_absent: false }));
+                // Who is not proven to have asked is told nothing.
+                let may_know = verdict.is_ok() && caller.proof != Proof::Upstream;
+                return Err(Rejection::Unresolved(Unknown { what, may_know, inquiry: Inquiry::Untold }));
             }
             (None, _) if is_judged_later => continue,
             (None, verdict) => trail.granted(verdict?),
@@ -212,7 +226,7 @@ fn permit_one(
         // An allowance that leaves tags aside is certain; a refusal may be another one when they are known.
         Decision::Deny(_) if looked_at.get() => {
             let what = Unresolved::Tags(permission.target.clone());
-            Err(Rejection::Unresolved(Unknown { what, may_know: false, is_absent: false }))
+            Err(Rejection::Unresolved(Unknown { what, may_know: false, inquiry: Inquiry::Untold }))
         }
         Decision::Allow(basis) => Ok(basis.statement().map(|statement| statement.to_string())),
         Decision::Deny(refusal) => {

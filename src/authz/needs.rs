@@ -5,9 +5,11 @@
 //! narrowest resource that it could have meant, so that strangers do not learn what exists.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use super::index::Known;
 use super::snapshot::Snapshot;
+use super::unresolved::{Hearsay, Unresolved};
 use crate::kms::{
     Address, AliasName, Authorization, Call, CiphertextBlob, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, Need, On,
     Params, Resource, Scope, SecretName, SecretRef, parse_role_arn, role_arn,
@@ -25,6 +27,8 @@ pub struct Permission {
     pub parameter: Option<&'static str>,
     /// How it names it.
     pub by: By,
+    /// The alias by which it names it.
+    pub alias: Option<Owned<AliasName>>,
     /// Whether it says in which account.
     pub names_account: bool,
     /// The resource, as policies name it.
@@ -91,40 +95,38 @@ impl<T> Owned<T> {
     }
 }
 
-/// All permissions that `request` of `caller` needs. Empty only for operations that need none.
+/// What a request needs.
+#[derive(Default)]
+pub(super) struct Needed {
+    /// The permissions. Empty only for operations that need none.
+    pub permissions: Vec<Permission>,
+    /// What it is by hearsay alone that these are about.
+    pub hearsay: Vec<Hearsay>,
+}
+
+/// All that `request` of `caller` needs.
 ///
 /// # Errors
 /// A parameter that should name a resource is missing or malformed, or nobody knows what it stands for.
-pub(super) fn permissions(
-    snapshot: &Snapshot,
-    request: &KmsRequest,
-    caller: &Principal,
-) -> Result<Vec<Permission>, KmsError> {
+pub(super) fn permissions(snapshot: &Snapshot, request: &KmsRequest, caller: &Principal) -> Result<Needed, KmsError> {
     let here = Address { region: &snapshot.rules.region, account: &caller.account };
     let is_session = matches!(caller.identity, Identity::Session { .. });
-    let resolver = Resolver { snapshot, params: &request.params, here, is_session };
-    match &request.call {
-        Call::Unknown(name) => Ok(vec![Permission {
-            action: format!("kms:{name}").into(),
-            action_name: "",
-            parameter: None,
-            by: By::Nothing,
-            names_account: false,
-            resource: Resource::anything(here.account),
-            target: Target::Unspecific,
-            in_scope: false,
-        }]),
+    let hearsay = RefCell::default();
+    let resolver = Resolver { snapshot, params: &request.params, here, is_session, hearsay };
+    let permissions = match &request.call {
+        Call::Unknown(name) => resolver.unknown_operation(name)?,
         Call::Known(operation) => match operation.authorization {
-            Authorization::Authenticated => Ok(Vec::new()),
+            Authorization::Authenticated => Vec::new(),
             Authorization::Needs(needs) => {
                 let mut permissions = Vec::with_capacity(needs.len());
                 for need in needs {
                     permissions.extend(resolver.need(need)?);
                 }
-                Ok(permissions)
+                permissions
             }
         },
-    }
+    };
+    Ok(Needed { permissions, hearsay: resolver.hearsay.into_inner() })
 }
 
 struct Resolver<'a> {
@@ -134,6 +136,8 @@ struct Resolver<'a> {
     here: Address<'a>,
     /// Whether a role session asks.
     is_session: bool,
+    /// What was found by hearsay alone.
+    hearsay: RefCell<Vec<Hearsay>>,
 }
 
 /// What a need is about, and how the request says so.
@@ -141,13 +145,19 @@ struct Found {
     target: Target,
     parameter: Option<&'static str>,
     by: By,
+    alias: Option<Owned<AliasName>>,
     names_account: bool,
 }
 
 impl Found {
+    /// Something that the request names itself.
+    fn by_name(target: Target, names_account: bool) -> Self {
+        Self { target, parameter: None, by: By::Name, alias: None, names_account }
+    }
+
     /// Something that the request does not name itself.
     fn implied(target: Target, names_account: bool) -> Self {
-        Self { target, parameter: None, by: By::Nothing, names_account }
+        Self { by: By::Nothing, ..Self::by_name(target, names_account) }
     }
 
     fn in_parameter(mut self, name: &'static str) -> Self {
@@ -191,11 +201,26 @@ impl Resolver<'_> {
             action_name: need.action,
             parameter: found.parameter,
             by: found.by,
+            alias: found.alias,
             names_account: found.names_account,
             resource: self.resource(&found.target),
             target: found.target,
             in_scope: need.scope == Scope::ResourcePolicy,
         }
+    }
+
+    /// An operation that the table does not have may act on anything; where it names a key or secret as others do, on that.
+    fn unknown_operation(&self, name: &str) -> Result<Vec<Permission>, KmsError> {
+        let mut found = vec![Found::implied(Target::Unspecific, false)];
+        if self.params.given("KeyId").is_some() {
+            found.push(self.key("KeyId")?);
+        }
+        if self.params.given("SecretName").is_some() {
+            found.push(self.secret("SecretName")?);
+        }
+        let need = Need { action: "", on: On::Anything, scope: Scope::ResourcePolicy };
+        let action = || Cow::from(format!("kms:{name}"));
+        Ok(found.into_iter().map(|found| Permission { action: action(), ..self.permission(&need, found) }).collect())
     }
 
     fn container(&self, need: &Need, kind: &'static str) -> Permission {
@@ -228,14 +253,23 @@ impl Resolver<'_> {
     fn key_named(&self, text: &str) -> Option<Found> {
         let (given, key) = KeyRef::parse(text)?;
         let address = self.address(given)?;
-        let (target, by) = match key {
-            KeyRef::Id(id) => (Target::Key(Owned::new(address, id)), By::Name),
-            KeyRef::Alias(alias) => match self.snapshot.index.key_of_alias(address.account, &alias) {
-                Some(id) => (Target::Key(Owned::new(address, id.clone())), By::Alias),
-                None => (Target::UnknownAlias(Owned::new(address, alias)), By::Alias),
-            },
+        let alias = match key {
+            KeyRef::Id(id) => return Some(Found::by_name(Target::Key(Owned::new(address, id)), given.is_some())),
+            KeyRef::Alias(alias) => Owned::new(address, alias),
         };
-        Some(Found { target, parameter: None, by, names_account: given.is_some() })
+        let target = match self.snapshot.index.key_of_alias(address.account, &alias.name) {
+            Some(id) => Target::Key(Owned::new(address, id.clone())),
+            None => Target::UnknownAlias(alias.clone()),
+        };
+        self.heard_alias(&alias, true);
+        Some(Found { by: By::Alias, alias: Some(alias), ..Found::by_name(target, given.is_some()) })
+    }
+
+    /// Notes an alias of which it is heard only where it points; `is_named` if the request names the key by it.
+    fn heard_alias(&self, alias: &Owned<AliasName>, is_named: bool) {
+        if self.snapshot.index.hears_alias(&alias.account, &alias.name) {
+            self.hearsay.borrow_mut().push(Hearsay { what: Unresolved::Alias(alias.clone()), is_named });
+        }
     }
 
     fn key_of_ciphertext(&self, name: &'static str) -> Result<Found, KmsError> {
@@ -246,7 +280,7 @@ impl Resolver<'_> {
             None => Target::UnknownCiphertext,
         };
         // A ciphertext says itself whose it is.
-        Ok(Found { target, parameter: Some(name), by: By::Ciphertext, names_account: true })
+        Ok(Found { by: By::Ciphertext, ..Found::by_name(target, true) }.in_parameter(name))
     }
 
     /// A caller may name any key beside a ciphertext; the one that is known to have made it counts.
@@ -263,16 +297,17 @@ impl Resolver<'_> {
 
     fn alias(&self, name: &'static str) -> Result<Found, KmsError> {
         let target = Target::Alias(Owned::new(self.here, self.alias_name(name)?));
-        Ok(Found { target, parameter: Some(name), by: By::Name, names_account: false })
+        Ok(Found::by_name(target, false).in_parameter(name))
     }
 
     fn key_of_alias(&self, name: &str) -> Result<Option<Found>, KmsError> {
-        let alias = self.alias_name(name)?;
+        let alias = Owned::new(self.here, self.alias_name(name)?);
         let index = &self.snapshot.index;
-        let target = match index.key_of_alias(self.here.account, &alias) {
+        self.heard_alias(&alias, false);
+        let target = match index.key_of_alias(self.here.account, &alias.name) {
             Some(id) => Target::Key(Owned::new(self.here, id.clone())),
             None if index.is_complete() => return Ok(None),
-            None => Target::UnknownAlias(Owned::new(self.here, alias)),
+            None => Target::UnknownAlias(alias),
         };
         Ok(Some(Found::implied(target, false)))
     }
@@ -284,12 +319,15 @@ impl Resolver<'_> {
 
     fn secret_named(&self, text: &str) -> Option<Found> {
         let (given, secret) = SecretRef::parse(text)?;
-        let target = Target::Secret(Owned::new(self.address(given)?, secret));
-        Some(Found { target, parameter: None, by: By::Name, names_account: given.is_some() })
+        Some(Found::by_name(Target::Secret(Owned::new(self.address(given)?, secret)), given.is_some()))
     }
 
     fn key_of_secret(&self, name: &'static str) -> Result<Option<Found>, KmsError> {
         let Found { target: Target::Secret(secret), names_account, .. } = self.secret(name)? else { return Ok(None) };
+        if self.snapshot.index.hears_key_of_secret(&secret.account, &secret.name) {
+            let what = Unresolved::KeyOfSecret(secret.clone());
+            self.hearsay.borrow_mut().push(Hearsay { what, is_named: false });
+        }
         let target = match self.snapshot.index.key_of_secret(&secret.account, &secret.name) {
             Known::Is(id) => Target::Key(Owned::new(secret.address(), id.clone())),
             Known::None => return Ok(None),
@@ -304,7 +342,7 @@ impl Resolver<'_> {
         let (account, role) = parse_role_arn(self.params.require(name)?).ok_or(ErrorCode::InvalidRoleArn)?;
         // Policies are matched without regard to case here, as RAM has names of roles.
         let target = Target::Role(Owned::new(Address { account, ..self.here }, role.to_lowercase()));
-        Ok(Found { target, parameter: Some(name), by: By::Name, names_account: true })
+        Ok(Found::by_name(target, true).in_parameter(name))
     }
 
     /// `ResourceId.1`, `ResourceId.2`, … of the kind `ResourceType`.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::needs::Permission;
 use super::snapshot::Rules;
 use super::unavailable::Unavailable;
-use super::unresolved::Unresolved;
-use crate::authn::Unidentified;
+use super::unresolved::{Inquiry, Unresolved};
+use crate::authn::{Caller, Proof, Unidentified};
 use crate::kms::{Api, Call, ErrorCode, KmsError, KmsRequest, truth};
 use crate::policy::{Half, Identity, PolicySource, Principal, Refusal, StatementRef};
 
@@ -34,16 +34,18 @@ pub struct Unknown {
     pub what: Unresolved,
     /// Whether the caller may do it to whatever has such a name, so that he may learn that nothing has.
     pub may_know: bool,
-    /// Whether KMS says that there is no such thing.
-    pub is_absent: bool,
+    /// What came of asking for it.
+    pub inquiry: Inquiry,
 }
 
 impl Unknown {
-    /// What the client is told: that there is no such thing, if he may know; otherwise no more than that he may not.
+    /// What the client is told: to come again, if KMS could not be asked; that there is no such thing, if he may know;
+    /// otherwise no more than that he may not.
     fn error(&self) -> KmsError {
-        match &self.what {
-            Unresolved::Alias(_) if self.is_absent && self.may_know => ErrorCode::AliasNotFound.into(),
-            Unresolved::KeyOfSecret(_) if self.is_absent && self.may_know => ErrorCode::ResourceNotFound.into(),
+        match (&self.what, self.inquiry) {
+            (_, Inquiry::Failed) => ErrorCode::ServiceUnavailableTemporary.into(),
+            (Unresolved::Alias(_), Inquiry::Absent) if self.may_know => ErrorCode::AliasNotFound.into(),
+            (Unresolved::KeyOfSecret(_), Inquiry::Absent) if self.may_know => ErrorCode::ResourceNotFound.into(),
             _ => ErrorCode::NoPermission.into(),
         }
     }
@@ -88,6 +90,14 @@ pub struct Denial {
 }
 
 impl Rejection {
+    /// The same as the caller may be told of it: without details, if nobody but KMS will find out who it is.
+    pub(super) fn told_to(mut self, caller: &Caller<'_>) -> Self {
+        if let (Self::Denied(denial), Proof::Upstream) = (&mut self, caller.proof) {
+            denial.error.detail = None;
+        }
+        self
+    }
+
     /// The reason in one word, from a closed set: for metrics and the audit trail.
     pub fn reason(&self) -> &'static str {
         match self {

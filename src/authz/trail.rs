@@ -50,6 +50,8 @@ pub enum Outcome {
     Allow,
     /// Policies refuse it.
     Deny,
+    /// Its answer would have shown what it is about, and there was none.
+    Undecided,
     /// It cannot be read, or nobody is proven to have sent it.
     #[default]
     Reject,
@@ -61,6 +63,7 @@ impl Outcome {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
+            Self::Undecided => "undecided",
             Self::Reject => "reject",
         }
     }
@@ -114,15 +117,22 @@ impl Trail {
         }
     }
 
-    pub(super) fn granted(&mut self, by: Option<String>) {
-        self.statements.extend(by);
-    }
-
-    /// What was found stays; what it came to is another thing.
-    pub(super) fn replayed(&mut self, verdict: &Result<Permit, Rejection>) {
+    /// A verdict that was found by asking more than policies.
+    pub fn refuse(&mut self, verdict: &Result<Permit, Rejection>) {
         self.outcome = Outcome::Reject;
         self.statements.clear();
         self.concluded(verdict);
+    }
+
+    /// There is no answer that could be judged. What was judged before stays.
+    pub fn undecided(&mut self, permit: &Permit) {
+        if permit.route.proof.as_ref().is_some_and(|proof| proof.judged.is_none()) {
+            self.outcome = Outcome::Undecided;
+        }
+    }
+
+    pub(super) fn granted(&mut self, by: Option<String>) {
+        self.statements.extend(by);
     }
 
     pub(super) fn concluded(&mut self, verdict: &Result<Permit, Rejection>) {

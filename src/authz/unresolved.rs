@@ -20,6 +20,27 @@ pub enum Unresolved {
     Tags(Target),
 }
 
+/// What came of asking for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Inquiry {
+    /// Nobody told, or nobody was asked.
+    #[default]
+    Untold,
+    /// KMS says that there is no such thing.
+    Absent,
+    /// KMS could not be asked.
+    Failed,
+}
+
+/// Something that is known by hearsay alone, and may have changed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hearsay {
+    /// What it is that was heard of.
+    pub what: Unresolved,
+    /// Whether the request names a key by it, so that it can be written anew; otherwise KMS looks it up again.
+    pub is_named: bool,
+}
+
 impl Unresolved {
     /// The reason in one word, from a closed set.
     pub fn reason(&self) -> &'static str {

@@ -165,9 +165,10 @@ fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     line("reloads", format!("{} taken, {} refused", number("/reloads/taken"), number("/reloads/refused")))?;
     if let Some(endpoint) = answer.pointer("/upstream/endpoint").and_then(Value::as_str) {
         let (all, good) = (number("/upstream/addresses/all"), number("/upstream/addresses/good"));
-        let state = if answer["upstream"]["circuit_open"] == true { "  does not answer" } else { "" };
+        let state =
+            if answer.pointer("/upstream/circuit_open") == Some(&true.into()) { "  does not answer" } else { "" };
         line("upstream", format!("{endpoint}  {good} of {all} addresses good{state}"))?;
-        for credential in answer["upstream"]["credentials"].as_array().into_iter().flatten() {
+        for credential in answer.pointer("/upstream/credentials").and_then(Value::as_array).into_iter().flatten() {
             let text = |name: &str| credential[name].as_str();
             let (id, of) = (text("access_key_id").unwrap_or("none"), text("of").unwrap_or_default());
             let until = text("expires").map(|expires| format!(", until {expires}")).unwrap_or_default();

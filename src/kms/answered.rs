@@ -46,6 +46,25 @@ pub fn answered_key(format: Format, body: &[u8], pointer: &str) -> AnsweredKey {
     }
 }
 
+/// Whether the code of an error is about who signed, and not about what was asked.
+pub fn is_about_signature(code: &str) -> bool {
+    const FAMILIES: &[&str] = &[
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidSecurityToken",
+        "InvalidTimeStamp",
+        "MissingSecurityToken",
+        "SignatureDoesNotMatch",
+        "SignatureNonceUsed",
+    ];
+    code.split('.').next().is_some_and(|family| FAMILIES.contains(&family))
+}
+
+/// Whether the code of an error says that there were too many requests.
+pub fn is_throttling(code: &str) -> bool {
+    code.contains("Throttling")
+}
+
 /// Whether an answer is an error that says what errors say, and nothing else.
 pub fn is_plain_error(format: Format, body: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(body) else { return false };

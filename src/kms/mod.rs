@@ -18,7 +18,7 @@ mod scheme;
 mod structured;
 
 pub use answer::{Answer, Format};
-pub use answered::{AnsweredKey, answered_key, is_plain_error, public_members};
+pub use answered::{AnsweredKey, answered_key, is_about_signature, is_plain_error, is_throttling, public_members};
 pub use ciphertext::CiphertextBlob;
 pub use error::{ErrorCode, KmsError};
 pub use names::{

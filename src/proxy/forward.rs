@@ -1,49 +1,72 @@
 //! The path of a request to a KMS elsewhere: judged, with questions to KMS where a name is not known; sent; and its answer
 //! judged before anybody sees it.
 
-use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
-use super::reply::{Executed, Reply, Told};
-use crate::authz::{
-    Judgement, Owned, Permit, Rejection, Snapshot, Trail, Withheld, authorize, judge_answer, judge_error,
-};
-use crate::kms::{
-    Answer, AnsweredKey, Effect, Format, KeyId, RawRequest, answered_key, is_plain_error, public_members,
-};
+use super::release::{self, Answering};
+use super::reply::{Executed, Told};
+use crate::authz::{Hearsay, Inquiry, Judgement, Permit, Rejection, Snapshot, Trail, Unknown, Unresolved, authorize};
+use crate::kms::{Effect, ErrorCode, KmsError, RawRequest, is_about_signature, public_members};
+use crate::policy::Policy;
 use crate::served::{self, Asked};
 use crate::settings::{Mode, PolicyOperations};
-use crate::store::Store;
+use crate::store::{PolicyChange, Store};
 use crate::upstream::{LookedUp, NoAnswer, Received, Upstream};
 
-/// How often KMS is asked for names before one request is judged: an alias, whose key it is, its tags.
-const LOOKUPS_MAX: usize = 4;
+/// How often KMS is asked for names before one request is judged: an operation on many resources may need the tags of each.
+const LOOKUPS_MAX: usize = 128;
 
-/// Judges a request. What nobody knows is asked, as often as that helps.
+/// Judges a request. What nobody knows is asked, and so is what was only heard of where the verdict rests on it.
 pub async fn judge(
     upstream: &Upstream,
     store: &Store,
     raw: &RawRequest<'_>,
     now: Timestamp,
-) -> (std::sync::Arc<Snapshot>, Judgement) {
-    let mut asked = 0;
+) -> (Arc<Snapshot>, Judgement) {
+    let mut asked: Vec<(Unresolved, LookedUp)> = Vec::new();
     loop {
         let snapshot = store.current();
         let mut judgement = authorize(&snapshot, raw, now);
-        if let Err(Rejection::Unresolved(unknown)) = &mut judgement.verdict
-            && asked < LOOKUPS_MAX
-        {
-            asked += 1;
-            match upstream.look_up(&unknown.what).await {
-                LookedUp::Learned => continue,
-                LookedUp::Absent => unknown.is_absent = true,
-                LookedUp::Unknown => {}
-            }
-        }
-        return (snapshot, judgement);
+        let Some(what) = open_question(&mut judgement, &asked) else { return (snapshot, judgement) };
+        let caller = judgement.trail.caller.as_deref().unwrap_or_default();
+        let looked_up = upstream.look_up(&what, caller).await;
+        asked.push((what, looked_up));
+    }
+}
+
+/// What has to be asked before a verdict counts, if anything; after what was `asked` already.
+fn open_question(judgement: &mut Judgement, asked: &[(Unresolved, LookedUp)]) -> Option<Unresolved> {
+    let came_to = |what: &Unresolved| asked.iter().find(|(asked, _)| asked == what).map(|(_, came_to)| *came_to);
+    let is_open = |what: &Unresolved| came_to(what).is_none() && asked.len() < LOOKUPS_MAX;
+    if let Err(Rejection::Unresolved(unknown)) = &mut judgement.verdict {
+        unknown.inquiry = inquiry(came_to(&unknown.what));
+        return Some(unknown.what.clone()).filter(is_open);
+    }
+    if let Some(heard) = judgement.hearsay.iter().find(|heard| is_open(&heard.what)) {
+        return Some(heard.what.clone());
+    }
+    // What KMS looks up by itself cannot be left to hearsay.
+    let is_left = |heard: &&Hearsay| !heard.is_named && came_to(&heard.what) != Some(LookedUp::Learned);
+    if let (Ok(_), Some(heard)) = (&judgement.verdict, judgement.hearsay.iter().find(is_left)) {
+        let (what, inquiry) = (heard.what.clone(), inquiry(came_to(&heard.what)));
+        judgement.verdict = Err(Rejection::Unresolved(Unknown { what, may_know: true, inquiry }));
+        judgement.trail.refuse(&judgement.verdict);
+    }
+    None
+}
+
+/// What is told of a question that came to this.
+pub fn inquiry(came_to: Option<LookedUp>) -> Inquiry {
+    match came_to {
+        Some(LookedUp::Absent) => Inquiry::Absent,
+        Some(LookedUp::Failed) => Inquiry::Failed,
+        // Whatever was learned was judged: if it is not what was asked for, nobody told.
+        Some(LookedUp::Learned | LookedUp::Unknown) | None => Inquiry::Untold,
     }
 }
 
@@ -58,164 +81,116 @@ pub async fn execute(
     trail: &mut Trail,
     (now, left): (Timestamp, &Notify),
 ) -> Executed {
-    let mirrors = is_mirrored(upstream, permit);
-    if mirrors && let Err(error) = served::policy_to_set(&Asked { permit, store, now }) {
+    let here = Asked { permit, store, now };
+    // One after the other, so that the last one there is the last one here.
+    let _turn = if is_setting(permit) { Some(upstream.one_policy_at_a_time().await) } else { None };
+    let policy = match policy_to_keep(upstream, &here) {
+        Ok(policy) => policy,
         // What could not be enforced here is not set there.
-        return Executed::failed(error);
-    }
+        Err(error) => return Executed::failed(error),
+    };
+    let answering = Answering { upstream, store, permit, raw, now };
+    upstream.forget_changed(permit);
+    let asked = Instant::now();
     let may_be_given_up = permit.request().call.effect() == Effect::Read;
     let received = tokio::select! {
         biased;
         received = upstream.execute(permit, raw, &snapshot.directory) => received,
         () = left.notified(), if may_be_given_up => Err(NoAnswer::ClientLeft),
     };
-    let received = match received {
-        Ok(received) => received,
-        Err(why) => return Executed { told: Told::of_failure(why), ..Executed::failed(why.error()) },
-    };
-    let members = public_members(format_of(&received), &received.body);
-    let mut told = Told::of_answer(&received, members.as_ref());
-    let result = release(upstream, store, permit, raw, &received, trail, now).await;
-    let (received, key) = match result {
-        Ok(key) => (readable(received), key),
-        Err(rejection) => {
-            upstream.withheld();
-            return Executed { told, ..Executed::failed(rejection.error()) };
+    upstream.forget_changed(permit);
+    match received {
+        Ok(received) if is_about_us(upstream, &received) => {
+            upstream.refused_us(permit);
+            trail.undecided(permit);
+            failed(NoAnswer::CredentialsRefused)
         }
-    };
-    let Some(received) = received else {
-        told.error = Some("malformed");
-        let why = NoAnswer::odd_answer();
-        return Executed { told, ..Executed::failed(why.error()) };
-    };
-    let mut changes = Vec::new();
-    if received.status == 200 {
-        upstream.learn(permit, &members.map(Value::Object).unwrap_or_default(), key.as_ref());
-        // Blocks for a moment.
-        match mirrors.then(|| tokio::task::block_in_place(|| served::set_policy(&Asked { permit, store, now }))) {
-            Some(Err(error)) => return Executed { told, ..Executed::failed(error) },
-            set => changes.extend(set.into_iter().flatten()),
+        Ok(received) => answering.conclude(&here, received, asked, policy, trail).await,
+        Err(why) => {
+            trail.undecided(permit);
+            failed(why)
         }
     }
-    let reply = reply(permit.request().format, received, signs_itself(upstream));
-    Executed { result: Ok(reply), changes, told }
 }
 
-/// Whether an answer may be released, and the key that it is about; asks KMS whose that is where nobody knows.
-async fn release(
-    upstream: &Upstream,
-    store: &Store,
-    permit: &Permit,
-    raw: &RawRequest<'_>,
-    received: &Received,
-    trail: &mut Trail,
-    now: Timestamp,
-) -> Result<Option<Owned<KeyId>>, Rejection> {
-    let Some(proof) = &permit.route().proof else { return Ok(None) };
-    let format = format_of(received);
-    let verdict = match (received.status, decoded(received)) {
-        (_, None) => Err(Rejection::Withheld(Withheld::Unreadable)),
-        (200, Some(body)) => {
-            let key = answered_key(format, &body, proof.at);
-            let verdict = judge_as_known(upstream, store, permit, raw, &key, trail, now).await;
-            if verdict.is_ok() {
-                upstream.released();
+fn failed(why: NoAnswer) -> Executed {
+    Executed { told: Told::of_failure(why), ..Executed::failed(why.error()) }
+}
+
+impl Answering<'_> {
+    /// What becomes of an answer: it is judged, learned from, and given to the client.
+    async fn conclude(
+        &self,
+        here: &Asked<'_>,
+        received: Received,
+        asked: Instant,
+        policy: Option<Policy>,
+        trail: &mut Trail,
+    ) -> Executed {
+        let format = release::format_of(&received);
+        let members = public_members(format, &received.body);
+        let mut told = Told::of_answer(&received, members.as_ref());
+        let key = match self.release(&received, trail).await {
+            Ok(key) => key,
+            Err(rejection) => {
+                self.upstream.withheld();
+                return Executed { told, ..Executed::failed(rejection.error()) };
             }
-            verdict
-        }
-        // An error is no secret, unless it says more than errors do, or something of a key that nobody knows.
-        (_, Some(body)) if proof.is_needed && !is_plain_error(format, &body) => {
-            Err(Rejection::Withheld(Withheld::OddError))
-        }
-        (status, Some(_)) if status == 429 || status >= 500 => Ok(None),
-        (_, Some(body)) if is_throttled(format, &body) => Ok(None),
-        (_, Some(_)) => judge_error(&store.current(), raw, permit, now, trail).map(|()| None),
-    };
-    trail.released(&verdict);
-    verdict
-}
-
-async fn judge_as_known(
-    upstream: &Upstream,
-    store: &Store,
-    permit: &Permit,
-    raw: &RawRequest<'_>,
-    key: &AnsweredKey,
-    trail: &mut Trail,
-    now: Timestamp,
-) -> Result<Option<Owned<KeyId>>, Rejection> {
-    for _ in 0..LOOKUPS_MAX {
-        // As it is now: policies may have changed, and names may be known by now.
-        match judge_answer(&store.current(), raw, permit, key, now, trail) {
-            Err(Rejection::Unresolved(it)) if upstream.look_up(&it.what).await == LookedUp::Learned => {}
-            verdict => return verdict,
-        }
-    }
-    judge_answer(&store.current(), raw, permit, key, now, trail)
-}
-
-/// The body as it was before it was compressed, bounded; `None` if it cannot be known. Only what the client asked for under
-/// its signature is compressed at all.
-fn decoded(received: &Received) -> Option<Cow<'_, [u8]>> {
-    match received.content_encoding.as_deref() {
-        None => Some(Cow::Borrowed(&received.body)),
-        Some(coding) => received.decompressed(coding).map(Cow::Owned),
-    }
-}
-
-fn format_of(received: &Received) -> Format {
-    if received.content_type.contains("xml") { Format::Xml } else { Format::Json }
-}
-
-/// Whether KMS says that there were too many requests, whatever they were about.
-fn is_throttled(format: Format, body: &[u8]) -> bool {
-    let code = public_members(format, body).and_then(|members| members.get("Code")?.as_str().map(str::to_owned));
-    code.is_some_and(|code| code.contains("Throttling"))
-}
-
-/// An answer that clients can read: JSON or XML, and not empty. `None` for anything else, such as the page of a proxy.
-fn readable(received: Received) -> Option<Received> {
-    let is_known = received.content_type.contains("json") || received.content_type.contains("xml");
-    (is_known && !received.body.is_empty()).then_some(received)
-}
-
-/// The answer as the client gets it: as it came, or in the format that the client asked for. Why KMS refuses Keyward is
-/// nothing to its clients.
-fn reply(wanted: Format, received: Received, signs_itself: bool) -> Reply {
-    let is_as_wanted = wanted == Format::Json || format_of(&received) == Format::Xml;
-    let may_be_about_us = signs_itself && received.status == 403;
-    let must_be_read = !is_as_wanted || may_be_about_us;
-    let parsed = if must_be_read { serde_json::from_slice(&received.body).ok() } else { None };
-    match parsed {
-        Some(Value::Object(mut members)) => {
-            let is_about_us = may_be_about_us && members.remove("AccessDeniedDetail").is_some();
-            if is_as_wanted && !is_about_us {
-                return Reply::Whole(received.into_answer());
+        };
+        let Some(received) = release::readable(received) else {
+            told.error = Some(NoAnswer::odd_answer().reason());
+            return Executed { told, ..Executed::failed(NoAnswer::odd_answer().error()) };
+        };
+        let mut changes = Vec::new();
+        if received.status == 200 {
+            let members = members.unwrap_or_default();
+            // Blocks for a moment.
+            let set = policy.map(|policy| tokio::task::block_in_place(|| keep_policy(here, &policy, &members)));
+            self.upstream.learn(self.permit, &Value::Object(members), format, key.as_ref(), asked);
+            match set {
+                Some(Err(error)) => return Executed { told, ..Executed::failed(error) },
+                set => changes.extend(set.into_iter().flatten()),
             }
-            Reply::Written(received.status, members)
         }
-        _ => Reply::Whole(received.into_answer()),
+        let reply = release::reply(self.permit.request().format, received, signs_itself(self.upstream));
+        Executed { result: Ok(reply), changes, told }
     }
+}
+
+/// The policy that a request brings and that is enforced here as well, once KMS has done its part: where policies are kept
+/// here, that of something new; where they are mirrored, every one.
+fn policy_to_keep(upstream: &Upstream, asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
+    let (operations, request) = (upstream.policy_operations(), asked.permit.request());
+    if operations == PolicyOperations::Forwarded {
+        let why = "policies are kept by KMS, which knows no If-Match";
+        let asks_too_much = is_setting(asked.permit) && request.if_match.is_some();
+        return if asks_too_much { Err(KmsError::because(ErrorCode::UnsupportedOperation, why)) } else { Ok(None) };
+    }
+    if is_setting(asked.permit) {
+        served::policy_to_set(asked).map(Some)
+    } else if operations == PolicyOperations::Mirrored || asked.permit.route().kept.is_some() {
+        served::policy_of_new(asked)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Blocks.
+fn keep_policy(asked: &Asked<'_>, policy: &Policy, answer: &Map<String, Value>) -> Result<PolicyChange, KmsError> {
+    if is_setting(asked.permit) { served::set_policy(asked) } else { served::set_policy_of_new(asked, policy, answer) }
+}
+
+fn is_setting(permit: &Permit) -> bool {
+    matches!(permit.request().call.name(), "SetKeyPolicy" | "SetSecretPolicy")
+}
+
+/// Whether KMS says that the signature is not good, and that is ours: nothing that a client could do anything about.
+fn is_about_us(upstream: &Upstream, received: &Received) -> bool {
+    let is_error = (400..500).contains(&received.status) && signs_itself(upstream);
+    let code = is_error.then(|| release::code_of(received)).flatten();
+    code.is_some_and(|code| is_about_signature(&code))
 }
 
 fn signs_itself(upstream: &Upstream) -> bool {
     matches!(upstream.mode(), Mode::ReSign(_))
-}
-
-/// Whether what is set at KMS with success is enforced here, too.
-fn is_mirrored(upstream: &Upstream, permit: &Permit) -> bool {
-    let is_setting = matches!(permit.request().call.name(), "SetKeyPolicy" | "SetSecretPolicy");
-    is_setting && upstream.policy_operations() == PolicyOperations::Mirrored
-}
-
-impl Received {
-    /// The same, for the client.
-    pub fn into_answer(mut self) -> Answer {
-        let mut headers = std::mem::take(&mut self.headers);
-        if let Some(coding) = self.content_encoding.take() {
-            headers.push(("content-encoding".to_owned(), coding.into_bytes()));
-        }
-        let body = std::mem::take(&mut *self.body);
-        Answer { status: self.status, content_type: Cow::Owned(self.content_type.clone()), headers, body }
-    }
 }

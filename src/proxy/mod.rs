@@ -7,6 +7,7 @@
 mod forward;
 mod framing;
 mod receive;
+mod release;
 mod reply;
 mod service;
 mod throttle;

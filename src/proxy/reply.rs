@@ -65,12 +65,15 @@ impl Told {
     /// Of an answer, with what is no secret of it.
     pub fn of_answer(received: &Received, members: Option<&Map<String, Value>>) -> Self {
         let is_success = received.status < 300;
+        // An error of the server's says nothing of how far it came.
+        let executed = if is_success { "yes" } else { "no" };
+        let executed = if received.status >= 500 { "unknown" } else { executed };
         let bounded = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
         let member = |name: &str| members?.get(name)?.as_str().map(bounded);
         let header = received.headers.iter().find(|(name, _)| name == "x-acs-request-id");
         let header = header.map(|(_, value)| bounded(&String::from_utf8_lossy(value)));
         Self {
-            executed: Some(if is_success { "yes" } else { "no" }),
+            executed: Some(executed),
             error: None,
             request_id: header.or_else(|| member("RequestId")),
             code: member("Code").filter(|_| !is_success),

@@ -18,7 +18,7 @@ pub use sessions::{assume_role, get_caller_identity};
 use policies::Protected;
 
 use crate::authz::{Permit, Target};
-use crate::kms::{ErrorCode, KeyRef, KmsError};
+use crate::kms::{ErrorCode, KeyId, KeyRef, KmsError, SecretName};
 use crate::policy::{Kind, Policy};
 use crate::store::{PolicyChange, Store};
 
@@ -65,20 +65,60 @@ fn get_policy(asked: &Asked<'_>) -> Result<Members, KmsError> {
 /// # Errors
 /// It is no policy, or cannot be set.
 pub fn set_policy(asked: &Asked<'_>) -> Result<PolicyChange, KmsError> {
-    let (of, policy) = policy_to_set(asked)?;
+    let (of, policy) = to_set(asked)?;
     policies::set(asked.store, of, &policy, asked.permit.request().if_match.as_deref(), asked.now)
 }
 
-/// The policy that a request brings, and whose it is to be.
+/// The policy that a request brings, if it may be set now.
 ///
 /// # Errors
-/// It is no policy.
-pub fn policy_to_set<'a>(asked: &Asked<'a>) -> Result<(Protected<'a>, Policy), KmsError> {
+/// It is no policy, or not the one in force is to be replaced.
+pub fn policy_to_set(asked: &Asked<'_>) -> Result<Policy, KmsError> {
+    let (of, policy) = to_set(asked)?;
+    policies::check_precondition(asked.store, of, asked.permit.request().if_match.as_deref())?;
+    Ok(policy)
+}
+
+fn to_set<'a>(asked: &Asked<'a>) -> Result<(Protected<'a>, Policy), KmsError> {
     let (of, params) = (protected(asked)?, &asked.permit.request().params);
     policies::check_name(params)?;
     params.require("Policy")?;
     let policy = policies::policy_in(params, of.kind)?;
     policy.map(|policy| (of, policy)).ok_or_else(|| KmsError::missing_parameter("Policy"))
+}
+
+/// The policy that something new is to have, if the request brings one.
+///
+/// # Errors
+/// It is no policy.
+pub fn policy_of_new(asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
+    let request = asked.permit.request();
+    match request.call.name() {
+        "CreateKey" => policies::policy_in(&request.params, Kind::Key),
+        "CreateSecret" => policies::policy_in(&request.params, Kind::Secret),
+        _ => Ok(None),
+    }
+}
+
+/// Sets the policy of something new, which `answer` names. Blocks.
+///
+/// # Errors
+/// It cannot be set.
+pub fn set_policy_of_new(
+    asked: &Asked<'_>,
+    policy: &Policy,
+    answer: &Map<String, Value>,
+) -> Result<PolicyChange, KmsError> {
+    let account = asked.permit.route().account.as_str();
+    let metadata = answer.get("KeyMetadata");
+    let key = metadata.and_then(|metadata| KeyId::parse(metadata.get("KeyId")?.as_str()?));
+    let secret = asked.permit.request().params.given("SecretName").and_then(SecretName::parse);
+    let of = match (asked.permit.request().call.name(), &key, &secret) {
+        ("CreateKey", Some(key), _) => Protected { kind: Kind::Key, account, name: key.as_str() },
+        ("CreateSecret", _, Some(secret)) => Protected { kind: Kind::Secret, account, name: secret.as_str() },
+        _ => return Err(internal_failure("KMS does not say what it made, so its policy is not set")),
+    };
+    policies::set(asked.store, of, policy, None, asked.now)
 }
 
 /// The key or secret that a request on policies is about; a key by its id or ARN only.

@@ -68,11 +68,24 @@ pub fn set(
     if_match: Option<&str>,
     now: Timestamp,
 ) -> Result<PolicyChange, KmsError> {
-    let is_meant = |in_force: Option<&str>| {
-        let hash = || in_force.map_or_else(|| hash_of(&default_policy(of)), hash_of);
-        if_match.is_none_or(|meant| meant == hash())
-    };
+    let is_meant = |in_force: Option<&str>| is_meant(of, in_force, if_match);
     store.set_policy(of.kind, of.account, of.name, &policy.text, &is_meant, now).map_err(|error| not_set(of, error))
+}
+
+/// Whether the policy in force is the one that is to be replaced.
+///
+/// # Errors
+/// It is not.
+pub fn check_precondition(store: &Store, of: Protected<'_>, if_match: Option<&str>) -> Result<(), KmsError> {
+    let snapshot = store.current();
+    let in_force = snapshot.policies.text_of(of.kind, of.account, of.name);
+    let is_meant = is_meant(of, in_force.as_deref(), if_match);
+    if is_meant { Ok(()) } else { Err(ErrorCode::PolicyConflict.into()) }
+}
+
+fn is_meant(of: Protected<'_>, in_force: Option<&str>, if_match: Option<&str>) -> bool {
+    let hash = || in_force.map_or_else(|| hash_of(&default_policy(of)), hash_of);
+    if_match.is_none_or(|meant| meant == hash())
 }
 
 fn not_set(of: Protected<'_>, error: SetPolicyError) -> KmsError {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::credentials::{self, CredentialSource};
 use super::networks;
 use crate::authz::parse_principal;
-use crate::kms::is_account_id;
+use crate::kms::{Api, Operation, is_account_id};
 use crate::source::toml::Section;
 
 /// `[upstream]`
@@ -30,6 +30,8 @@ pub struct Upstream {
     pub credentials: UpstreamCredentials,
     /// Who answers the four operations on policies.
     pub policy_operations: PolicyOperations,
+    /// Operations that are forwarded although nobody here knows what they act on.
+    pub unknown_operations: Vec<String>,
     /// How long each part of an exchange may take.
     pub patience: Patience,
     /// The largest answer, in bytes.
@@ -146,6 +148,7 @@ pub(super) fn read(section: &Section<'_>, account: Option<&str>, folder: &Path) 
         ca: section.string("ca").map(|file| folder.join(file)),
         mode,
         policy_operations: policy_operations(section),
+        unknown_operations: unknown_operations(section),
         patience: Patience {
             connect: milliseconds(section, "connect_ms", 2_000),
             send: milliseconds(section, "send_ms", 2_000),
@@ -225,6 +228,17 @@ fn mode(section: &Section<'_>) -> Mode {
         section.report_at("sign_as", "is for mode = \"re-sign\": what is passed through has its client's signature");
     }
     mode.unwrap_or(Mode::ReSign(sign_as.unwrap_or(SignAs::Keyward)))
+}
+
+fn unknown_operations(section: &Section<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, place) in section.strings("unknown_operations").unwrap_or_default() {
+        if Operation::find(Api::Kms, name).is_some() {
+            section.report_place(place, format!("{name} is known: it is judged by what it acts on"));
+        }
+        names.push(name.to_owned());
+    }
+    names
 }
 
 fn policy_operations(section: &Section<'_>) -> PolicyOperations {

@@ -36,5 +36,6 @@ fn behind(upstream: &Upstream) -> Behind {
     let own = upstream.endpoint.authority();
     let names = std::iter::once(own).chain(upstream.also_named.iter().cloned()).collect();
     let serves_policies = upstream.policy_operations == PolicyOperations::Served;
-    Behind::Elsewhere(Arc::new(Elsewhere { names, signer, serves_policies }))
+    let unknown_operations = upstream.unknown_operations.clone();
+    Behind::Elsewhere(Arc::new(Elsewhere { names, signer, serves_policies, unknown_operations }))
 }

@@ -6,8 +6,11 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::Upstream;
+use super::heard::Heard;
+use super::knowledge::Times;
 use super::lookups::Answered;
-use crate::kms::Params;
+use crate::authz::Owned;
+use crate::kms::{Address, KeyId, Params};
 
 /// The largest page that KMS gives.
 const PAGE: usize = 100;
@@ -33,15 +36,16 @@ impl Upstream {
     async fn list_everything(&self) -> Option<usize> {
         let keys = self.pages("ListKeys", &[], "/Keys/Key").await?;
         self.pages("ListAliases", &[], "/Aliases/Alias").await?;
-        for key in keys.iter().filter_map(|key| key.get("KeyId")?.as_str()) {
+        for key in keys.iter().filter_map(|key| KeyId::parse(key.get("KeyId")?.as_str()?)) {
             // A key of which no version can be listed is one without a ciphertext that anybody could know.
-            self.pages("ListKeyVersions", &[("KeyId", key)], "/KeyVersions/KeyVersion").await;
+            self.pages("ListKeyVersions", &[("KeyId", key.as_str())], "/KeyVersions/KeyVersion").await;
         }
         let secrets = self.pages("ListSecrets", &[], "/SecretList/Secret").await?;
         for secret in secrets.iter().filter_map(|secret| secret.get("SecretName")?.as_str()) {
             let params: Params = [("SecretName", secret), ("FetchTags", "true")].into_iter().collect();
+            let asked = Instant::now();
             if let Ok(Answered::Success(answer)) = self.ask("DescribeSecret", &params).await {
-                self.heard("DescribeSecret", &answer);
+                self.hear(asked, |mut heard| heard.secret(&answer, true));
             }
         }
         Some(keys.len() + secrets.len())
@@ -54,8 +58,16 @@ impl Upstream {
             let (number, size) = (page.to_string(), PAGE.to_string());
             let paging = [("PageNumber", number.as_str()), ("PageSize", size.as_str())];
             let params: Params = params.iter().copied().chain(paging).collect();
+            let asked = Instant::now();
             let Ok(Answered::Success(answer)) = self.ask(operation, &params).await else { return None };
-            self.heard(operation, &answer);
+            self.hear(asked, |mut heard| match params.get("KeyId").and_then(KeyId::parse) {
+                Some(name) => {
+                    let Address { region, account } = heard.here;
+                    let key = Owned { region: region.to_owned(), account: account.to_owned(), name };
+                    heard.versions_of(&key, &answer);
+                }
+                None => heard.answer(operation, &answer),
+            });
             let found = answer.pointer(elements).and_then(Value::as_array).cloned().unwrap_or_default();
             let is_last = found.len() < PAGE;
             all.extend(found);
@@ -66,9 +78,10 @@ impl Upstream {
         Some(all)
     }
 
-    fn heard(&self, operation: &str, answer: &Value) {
+    fn hear(&self, asked: Instant, listen: impl FnOnce(Heard<'_>)) {
         if let Some(here) = self.own_address() {
-            self.lock_knowledge().learn(operation, answer, (here.region, here.account), Instant::now());
+            let times = Times { asked, now: Instant::now() };
+            listen(Heard { knowledge: &mut self.lock_knowledge(), here, times });
             self.publish();
         }
     }

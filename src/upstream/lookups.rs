@@ -1,27 +1,46 @@
 //! Asking KMS, with Keyward's own credentials, what a name stands for that a request needs and nobody knows.
 //!
-//! Asked only for callers who are known, a few at a time, and what KMS does not know is not asked again at once.
+//! Asked only for callers who are known: each name once at a time, for each caller a few, and for as long as clients wait.
+//! What KMS does not know is not asked again at once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
-use super::knowledge::tags_in;
+use super::heard::{Heard, tags_in};
+use super::knowledge::Times;
 use super::{NoAnswer, Upstream, outgoing};
 use crate::authz::{Owned, Target, Unresolved};
-use crate::kms::{Address, Params, Resource};
+use crate::kms::{Address, ErrorCode, KeyId, Params, Resource, SecretName, is_about_signature, is_throttling};
 
 /// How many questions are on their way at the same time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
+
+/// How many of one caller's.
+const AT_ONCE_FOR_ONE: usize = 4;
+
+/// How long somebody waits for what was asked. Clients of KMS begin to give up after three seconds.
+const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// How long nobody asks again for what KMS does not know, or does not tell.
 const NOT_AGAIN: Duration = Duration::from_secs(5);
 
-/// How many unanswered questions are remembered.
-const UNANSWERED_MAX: usize = 10_000;
+/// How long an answer is as good as a new one.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How many questions are remembered.
+const ASKED_MAX: usize = 10_000;
+
+/// The accounts in which a key is looked for that is not in Keyward's own, at most.
+const ACCOUNTS_MAX: usize = 4;
+
+/// What KMS answers if there is no such thing. Anything else may be said of Keyward, or of KMS.
+const ABSENT: [ErrorCode; 3] = [ErrorCode::KeyNotFound, ErrorCode::AliasNotFound, ErrorCode::ResourceNotFound];
 
 /// What a question came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,39 +51,65 @@ pub enum LookedUp {
     Absent,
     /// Nobody told.
     Unknown,
+    /// KMS could not be asked.
+    Failed,
 }
 
 /// What KMS answered.
 pub enum Answered {
     /// What was asked for.
     Success(Value),
-    /// An error of this status.
-    Error(u16),
+    /// An error, with its status and code.
+    Error(u16, String),
 }
 
-/// The questions that are on their way, and those that had no good answer.
+/// One after the other, by name: whoever comes second finds what the first one did. Bounded by who waits.
+struct ByName<K>(Mutex<HashMap<K, Arc<Semaphore>>>, usize);
+
+impl<K: Hash + Eq> ByName<K> {
+    fn new(at_once: usize) -> Self {
+        Self(Mutex::default(), at_once)
+    }
+
+    fn of(&self, name: K) -> Arc<Semaphore> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= ASKED_MAX {
+            all.retain(|_, one| Arc::strong_count(one) > 1);
+        }
+        all.entry(name).or_insert_with(|| Arc::new(Semaphore::new(self.1))).clone()
+    }
+}
+
+/// The questions that are on their way, and what came of those before.
 pub struct Asking {
     room: Semaphore,
-    unanswered: Mutex<HashMap<String, (Instant, LookedUp)>>,
+    callers: ByName<String>,
+    questions: ByName<String>,
+    asked: Mutex<HashMap<String, (Instant, LookedUp)>>,
 }
 
 impl Default for Asking {
     fn default() -> Self {
-        Self { room: Semaphore::new(AT_ONCE), unanswered: Mutex::default() }
+        let (callers, questions) = (ByName::new(AT_ONCE_FOR_ONE), ByName::new(1));
+        Self { room: Semaphore::new(AT_ONCE), callers, questions, asked: Mutex::default() }
     }
 }
 
 impl Asking {
-    fn answered_before(&self, question: &str, now: Instant) -> Option<LookedUp> {
-        let mut unanswered = self.lock();
-        unanswered.retain(|_, (asked, _)| now.duration_since(*asked) < NOT_AGAIN);
-        unanswered.get(question).map(|(_, before)| *before)
+    /// What it came to, if it was asked lately.
+    fn asked_before(&self, question: &str, now: Instant) -> Option<LookedUp> {
+        let (at, before) = self.lock().get(question).copied()?;
+        let good_for = if before == LookedUp::Learned { FRESH } else { NOT_AGAIN };
+        (now.duration_since(at) < good_for).then_some(before)
     }
 
     fn note(&self, question: String, looked_up: LookedUp, now: Instant) {
-        let mut unanswered = self.lock();
-        if unanswered.len() < UNANSWERED_MAX {
-            unanswered.insert(question, (now, looked_up));
+        let mut asked = self.lock();
+        if asked.len() >= ASKED_MAX {
+            asked.retain(|_, (at, _)| now.duration_since(*at) < NOT_AGAIN);
+        }
+        if asked.len() < ASKED_MAX {
+            asked.insert(question, (now, looked_up));
         }
     }
 
@@ -73,31 +118,60 @@ impl Asking {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, LookedUp)>> {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Upstream {
-    /// Asks KMS for what nobody knows.
-    pub async fn look_up(&self, what: &Unresolved) -> LookedUp {
-        let question = self.question(what).filter(|_| self.settings.lookups);
-        let Some((operation, params)) = question else { return LookedUp::Unknown };
-        let question = format!("{operation} {}", params.canonical());
-        if let Some(before) = self.asking.answered_before(&question, Instant::now()) {
+    /// Asks KMS, for a caller, for what nobody knows or what was heard of too long ago.
+    pub async fn look_up(&self, what: &Unresolved, caller: &str) -> LookedUp {
+        let mut looked_up = LookedUp::Unknown;
+        for (operation, params) in self.questions(what) {
+            let question = format!("{operation} {}", params.canonical());
+            let asked = timeout(PATIENCE, self.look_up_once(what, operation, params, question, caller)).await;
+            looked_up = asked.unwrap_or(LookedUp::Failed);
+            if looked_up != LookedUp::Absent {
+                return looked_up;
+            }
+        }
+        looked_up
+    }
+
+    async fn look_up_once(
+        &self,
+        what: &Unresolved,
+        operation: &'static str,
+        params: Params,
+        question: String,
+        caller: &str,
+    ) -> LookedUp {
+        let (of_question, of_caller) =
+            (self.asking.questions.of(question.clone()), self.asking.callers.of(caller.to_owned()));
+        let Ok(_alone) = of_question.acquire().await else { return LookedUp::Unknown };
+        if let Some(before) = self.asking.asked_before(&question, Instant::now()) {
             return before;
         }
+        let Ok(_share) = of_caller.acquire().await else { return LookedUp::Unknown };
         let Ok(_room) = self.asking.room.acquire().await else { return LookedUp::Unknown };
+        let asked = Instant::now();
         let (result, looked_up) = match self.ask(operation, &params).await {
             Ok(Answered::Success(answer)) => {
-                self.learn_about(what, operation, &answer);
+                self.learn_about(what, operation, &answer, Times { asked, now: Instant::now() });
                 ("learned", LookedUp::Learned)
             }
-            Ok(Answered::Error(404)) => ("unknown", LookedUp::Absent),
-            Ok(Answered::Error(_)) => ("unknown", LookedUp::Unknown),
-            Err(_) => ("failed", LookedUp::Unknown),
+            Ok(Answered::Error(_, code)) if ABSENT.iter().any(|it| it.as_str() == code) => {
+                self.lock_knowledge().forget_absent(what);
+                self.publish();
+                ("unknown", LookedUp::Absent)
+            }
+            Ok(Answered::Error(status, code)) if status >= 500 || is_about_signature(&code) || is_throttling(&code) => {
+                ("failed", LookedUp::Failed)
+            }
+            Ok(Answered::Error(..)) => ("unknown", LookedUp::Unknown),
+            Err(_) => ("failed", LookedUp::Failed),
         };
         self.metrics.lookups.with_label_values(&[result]).inc();
-        if looked_up != LookedUp::Learned {
+        if looked_up != LookedUp::Failed {
             self.asking.note(question, looked_up, Instant::now());
         }
         looked_up
@@ -108,44 +182,54 @@ impl Upstream {
         self.asking.forget();
     }
 
-    /// Which operation says it; `None` if none does.
-    fn question(&self, what: &Unresolved) -> Option<(&'static str, Params)> {
-        let (own, _) = self.settings.credentials.own.as_ref()?;
+    /// Which operations say it, one after the other; none if nobody can ask.
+    fn questions(&self, what: &Unresolved) -> Vec<(&'static str, Params)> {
+        let Some(own) = self.own_address().filter(|_| self.settings.lookups) else { return Vec::new() };
         let key = |name: String| [("KeyId", name)].into_iter().collect::<Params>();
-        let secret = |secret: &Owned<crate::kms::SecretName>| {
-            let name = if secret.account == *own {
-                secret.name.to_string()
-            } else {
-                Resource::secret(secret.address(), &secret.name).arn
-            };
-            ("DescribeSecret", [("SecretName", name), ("FetchTags", "true".to_owned())].into_iter().collect())
+        let named = |account: &str, bare: &str, elsewhere: Resource| {
+            if account == own.account { bare.to_owned() } else { elsewhere.arn }
         };
-        Some(match what {
-            Unresolved::Alias(alias) if alias.account == *own => ("DescribeKey", key(alias.name.to_string())),
-            Unresolved::Alias(alias) => ("DescribeKey", key(Resource::alias(alias.address(), &alias.name).arn)),
-            Unresolved::Owner(id) => ("DescribeKey", key(id.to_string())),
-            Unresolved::KeyOfSecret(of) | Unresolved::Tags(Target::Secret(of)) => secret(of),
-            Unresolved::Tags(Target::Key(of)) if of.account == *own => ("ListResourceTags", key(of.name.to_string())),
-            Unresolved::Tags(Target::Key(of)) => ("ListResourceTags", key(Resource::key(of.address(), &of.name).arn)),
-            Unresolved::Tags(_) | Unresolved::Ciphertext => return None,
-        })
+        let tags_of_key =
+            |of: &Owned<KeyId>| key(named(&of.account, of.name.as_str(), Resource::key(of.address(), &of.name)));
+        let secret = |of: &Owned<SecretName>| {
+            let name = named(&of.account, of.name.as_str(), Resource::secret(of.address(), &of.name));
+            [("SecretName", name), ("FetchTags", "true".to_owned())].into_iter().collect::<Params>()
+        };
+        match what {
+            Unresolved::Alias(of) => {
+                let name = named(&of.account, of.name.as_str(), Resource::alias(of.address(), &of.name));
+                vec![("DescribeKey", key(name))]
+            }
+            // Who has a policy for such a key may have the key; KMS says whether.
+            Unresolved::Owner(id) => {
+                let policies = self.store.current().policies.clone();
+                let others = policies
+                    .keys
+                    .iter()
+                    .filter(|(account, of)| account.as_str() != own.account && of.contains_key(id.as_str()));
+                let there = |account: &str| Resource::key(Address { account, ..own }, id).arn;
+                let names = others.map(|(account, _)| there(account)).take(ACCOUNTS_MAX);
+                std::iter::once(id.to_string()).chain(names).map(|name| ("DescribeKey", key(name))).collect()
+            }
+            Unresolved::KeyOfSecret(of) | Unresolved::Tags(Target::Secret(of)) => vec![("DescribeSecret", secret(of))],
+            Unresolved::Tags(Target::Key(of)) => vec![("ListResourceTags", tags_of_key(of))],
+            Unresolved::Tags(_) | Unresolved::Ciphertext => Vec::new(),
+        }
     }
 
-    fn learn_about(&self, what: &Unresolved, operation: &str, answer: &Value) {
-        let own = self.settings.credentials.own.as_ref().map_or("", |(account, _)| account.as_str());
-        let now = Instant::now();
+    fn learn_about(&self, what: &Unresolved, operation: &str, answer: &Value, times: Times) {
+        let Some(here) = self.own_address() else { return };
         let mut knowledge = self.lock_knowledge();
+        let mut heard = Heard { knowledge: &mut knowledge, here, times };
         match what {
-            Unresolved::Alias(alias) => knowledge.learn_alias(alias, answer, now),
+            Unresolved::Alias(alias) => heard.description_of(alias, answer),
             Unresolved::Tags(Target::Key(key)) => {
-                let tags = answer.get("Tags").unwrap_or(&Value::Null);
-                knowledge.learn_key_tags(key, tags_in(tags), now);
+                if let Some(tags) = tags_in(answer) {
+                    heard.knowledge.key_tags(key, tags, times);
+                }
             }
-            Unresolved::Tags(Target::Secret(secret)) => {
-                let tags = answer.get("Tags").unwrap_or(&Value::Null);
-                knowledge.learn_secret_tags(secret, tags_in(tags), now);
-            }
-            _ => knowledge.learn(operation, answer, (&self.region, own), now),
+            Unresolved::KeyOfSecret(_) | Unresolved::Tags(_) => heard.secret(answer, true),
+            Unresolved::Owner(_) | Unresolved::Ciphertext => heard.answer(operation, answer),
         }
         drop(knowledge);
         self.publish();
@@ -161,7 +245,12 @@ impl Upstream {
         let received = self.send(&make, false, true).await?;
         let is_good = received.status == 200 && received.content_encoding.is_none();
         let answer = if is_good { serde_json::from_slice(&received.body).ok() } else { None };
-        Ok(answer.map_or(Answered::Error(received.status), Answered::Success))
+        let code = || {
+            let error: Value = serde_json::from_slice(&received.body).ok()?;
+            error.get("Code")?.as_str().map(str::to_owned)
+        };
+        let error = || Answered::Error(received.status, code().unwrap_or_default());
+        Ok(answer.map_or_else(error, Answered::Success))
     }
 
     /// Where Keyward's own names are.

@@ -8,6 +8,7 @@ mod addresses;
 mod circuit;
 mod credentials;
 mod exchange;
+mod heard;
 mod keys;
 mod knowledge;
 mod listing;
@@ -29,7 +30,7 @@ pub use exchange::{Failure, FailureKind, Received};
 
 use crate::authn::Directory;
 use crate::authz::{Owned, Permit};
-use crate::kms::{Call, Effect, ErrorCode, KeyId, KmsError, RawRequest};
+use crate::kms::{Address, Call, Effect, ErrorCode, Format, KeyId, KmsError, RawRequest};
 use crate::settings::{self, Mode, PolicyOperations, Settings, read_text};
 use crate::source::{Problem, shown};
 use crate::store::Store;
@@ -37,8 +38,9 @@ use crate::telemetry::UpstreamMetrics;
 use addresses::{Addresses, Resolved};
 use circuit::Circuit;
 use exchange::Connections;
+use heard::Heard;
 use keys::Keys;
-use knowledge::Knowledge;
+use knowledge::{Knowledge, Times};
 use lookups::Asking;
 pub use lookups::LookedUp;
 use outgoing::Outgoing;
@@ -63,6 +65,8 @@ pub struct Upstream {
     keys: Keys,
     knowledge: Mutex<Knowledge>,
     asking: Asking,
+    /// For who sets a policy there and here.
+    setting: tokio::sync::Mutex<()>,
     store: Arc<Store>,
     metrics: UpstreamMetrics,
     clock: fn() -> Timestamp,
@@ -89,6 +93,8 @@ pub enum NoAnswer {
     NoAddress,
     /// Nobody can sign.
     NoCredentials,
+    /// KMS does not accept what signs.
+    CredentialsRefused,
     /// The request cannot be sent as it is.
     Unsendable,
     /// Its client left, and nobody waited for it any more.
@@ -105,6 +111,7 @@ impl NoAnswer {
             Self::CircuitOpen => "circuit_open",
             Self::NoAddress => "no_address",
             Self::NoCredentials => "no_credentials",
+            Self::CredentialsRefused => "credentials_refused",
             Self::Unsendable => "unsendable",
             Self::ClientLeft => "client_left",
             Self::Failed(failure) => failure.kind.as_str(),
@@ -164,6 +171,7 @@ impl Upstream {
             keys,
             knowledge: Mutex::new(Knowledge::new(upstream.remember)),
             asking: Asking::default(),
+            setting: tokio::sync::Mutex::default(),
             settings: upstream.clone(),
             store,
             metrics,
@@ -302,6 +310,18 @@ impl Upstream {
         self.metrics.circuit_open.set(i64::from(circuit.is_open()));
     }
 
+    /// Waits until nobody else is setting a policy.
+    pub async fn one_policy_at_a_time(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.setting.lock().await
+    }
+
+    /// Notes that KMS does not accept what signs for this caller.
+    pub fn refused_us(&self, permit: &Permit) {
+        let why = NoAnswer::CredentialsRefused;
+        self.metrics.errors.with_label_values(&[why.reason()]).inc();
+        tracing::error!(caller = %permit.caller(), "KMS does not accept the credentials that sign for this caller");
+    }
+
     /// Notes that an answer was judged and may be released.
     pub fn released(&self) {
         self.metrics.judged.with_label_values(&["released"]).inc();
@@ -313,16 +333,21 @@ impl Upstream {
     }
 
     /// Learns from the answer to a permitted request, which succeeded and is about `key`.
-    pub fn learn(&self, permit: &Permit, answer: &Value, key: Option<&Owned<KeyId>>) {
-        let name = permit.request().call.name();
-        let mut knowledge = self.lock_knowledge();
-        knowledge.learn_from(permit, answer, key, &self.region, Instant::now());
-        if permit.request().call.effect() == Effect::Write {
-            knowledge.forget_changed(name, permit.targets());
-            self.ask_again();
-        }
-        drop(knowledge);
+    pub fn learn(&self, permit: &Permit, answer: &Value, format: Format, key: Option<&Owned<KeyId>>, asked: Instant) {
+        let account = permit.route().account.as_str();
+        let here = Address { region: &self.region, account };
+        let times = Times { asked, now: Instant::now() };
+        Heard { knowledge: &mut self.lock_knowledge(), here, times }.answer_to(permit, answer, format, key);
         self.publish();
+    }
+
+    /// Forgets what a permitted request may change: before it is sent, and once more when it is over, however it ended.
+    pub fn forget_changed(&self, permit: &Permit) {
+        if permit.request().call.effect() == Effect::Write {
+            self.lock_knowledge().forget_changed(permit, Instant::now());
+            self.ask_again();
+            self.publish();
+        }
     }
 
     /// Has judging know what was learned, if anything was.

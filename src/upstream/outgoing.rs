@@ -47,7 +47,8 @@ pub fn re_signed(permit: &Permit, host: &str, signer: &Signer<'_>) -> Outgoing {
     };
     // It is not among an operation's own, and some operations ask for it (TagResources).
     let region = request.region.iter().map(|region| ("RegionId".to_owned(), region.clone()));
-    let params: Params = request.params.iter().map(meant).chain(region).collect();
+    let goes_on = |(name, _): &(&str, &str)| permit.route().kept != Some(*name);
+    let params: Params = request.params.iter().filter(goes_on).map(meant).chain(region).collect();
     signed(request.call.name(), &params, host, signer)
 }
 

@@ -6,6 +6,7 @@
 mod credentials;
 mod exchange;
 pub mod front;
+mod hearsay;
 mod judging;
 mod modes;
 pub mod scripted;

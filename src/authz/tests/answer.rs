@@ -15,14 +15,18 @@ const KEYS: [(&str, &str, bool); 4] = [("k1", "1", true), ("k2", "1", false), ("
 /// A snapshot in front of a KMS elsewhere, in which alice may decrypt with `k1` of her account and `k3` of the other.
 fn house() -> House {
     let mut house = House::new().ram("alice", &[allow("Decrypt", "key/k1"), partner_key("k3")]).rules(|rules| {
-        let signer = signed_by(Some("1"));
-        let elsewhere = Elsewhere { names: vec!["kms.example".to_owned()], signer, serves_policies: true };
-        rules.behind = Behind::Elsewhere(Arc::new(elsewhere));
+        rules.behind = elsewhere(signed_by(Some("1")));
     });
     let granted = policy(Kind::Key, "accounts/2/keys/k3.json", &[grant("Allow", "1:user/alice", "Decrypt")]);
     house.policies().keys.entry("2".to_owned()).or_default().insert("k3".to_owned(), granted);
     house.0.index = ResourceIndex::of_hearsay();
     house
+}
+
+fn elsewhere(signer: Signer) -> Behind {
+    let names = vec!["kms.example".to_owned()];
+    let unknown_operations = vec!["ListPolicies".to_owned()];
+    Behind::Elsewhere(Arc::new(Elsewhere { names, signer, serves_policies: true, unknown_operations }))
 }
 
 /// Signed by us, with a key of this account.
@@ -103,51 +107,80 @@ fn what_is_known_is_released_and_what_is_not_is_asked() {
     let named = |text: &str| AnsweredKey::Named(text.to_owned());
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k1")), Came::Withheld, "nobody knows whose it is");
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("acs:kms:cn-hangzhou:1:key/k1")), Came::Released);
-    assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k3")), Came::Released, "it has a policy in one account only");
+    assert_eq!(
+        decrypt(&house, VERSION_OF_K1, &named("k3")),
+        Came::Withheld,
+        "who has a policy for it need not have it"
+    );
     house.0.index.set_owner(key_id("k1"), "1");
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k1")), Came::Released);
     assert_eq!(decrypt(&house, VERSION_OF_K1, &AnsweredKey::Absent), Came::Withheld);
     house.0.index.add_version(VERSION_OF_K1, "1", key_id("k2"));
+    assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k1")), Came::Released, "whose k2 is nobody knows");
+    house.0.index.set_owner(key_id("k2"), "1");
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k1")), Came::NotSent, "by hearsay it is another key's");
 }
 
+/// A ciphertext that claims nothing, and how it was made.
+const OF_A_PUBLIC_KEY: &[(&str, &str)] = &[
+    ("CiphertextBlob", "AAAA"),
+    ("SourceKeyId", "alias/known"),
+    ("SourceKeyVersionId", "v"),
+    ("SourceEncryptionAlgorithm", "RSAES_OAEP_SHA_256"),
+    ("DestinationKeyId", "k1"),
+];
+
 /// Several keys at once, of which one is named by an alias.
 const BY_ALIAS: &[(&str, &str)] = &[("ResourceType", "key"), ("ResourceId.1", "alias/known"), ("Tag.1.Key", "a")];
+
+/// How a request goes on its way, in words.
+fn way_of(verdict: &Result<Permit, Rejection>) -> String {
+    match verdict {
+        Ok(permit) if permit.route().is_served => "served".to_owned(),
+        Ok(permit) => {
+            let route = permit.route();
+            let proof = route.proof.as_ref().map(|proof: &AnswerProof| match (proof.is_needed, proof.by) {
+                (false, _) => "checked",
+                (true, By::Ciphertext | By::Alias) => "proven",
+                (true, _) => "?",
+            });
+            let replaced = route.replaced.iter().map(|(name, value)| format!(" {name}={value}"));
+            let kept = route.kept.iter().map(|name| format!(" without {name}"));
+            format!("{}{}", proof.unwrap_or("free"), replaced.chain(kept).collect::<String>())
+        }
+        Err(Rejection::Unresolved(unknown)) => match &unknown.what {
+            Unresolved::Alias(alias) => format!("ask {}", alias.name),
+            other => format!("ask {}", other.reason()),
+        },
+        Err(rejection) => rejection.error().code.as_str().to_owned(),
+    }
+}
 
 /// What each request needs to know, and how it goes on its way.
 #[test]
 fn every_way_to_name_a_key_has_its_way_to_be_certain() {
     let house = |signer: Signer| {
         let mut house = self::house().ram("alice", &[ram("Allow", "*", "*")]).rules(|rules| {
-            let elsewhere = Elsewhere { names: vec!["kms.example".to_owned()], signer, serves_policies: true };
-            rules.behind = Behind::Elsewhere(Arc::new(elsewhere));
+            rules.behind = elsewhere(signer);
         });
         house.0.index.set_alias("1", &AliasName::parse("alias/known").unwrap(), key_id("k1"));
+        house.0.index.add_secret("1", &SecretName::parse("heard").unwrap(), None);
+        house.0.index.set_owner(key_id("k1"), "1");
+        house.0.index.add_version(VERSION_OF_K1, "1", key_id("k1"));
         house
     };
     let keys = || signed_by(Some("1"));
-    let way = |signer: Signer, operation: &str, params: &[(&str, &str)]| match house(signer)
-        .judge("alice", operation, params)
-        .verdict
-    {
-        Ok(permit) if permit.route().is_served => "served".to_owned(),
-        Ok(permit) => {
-            let proof = permit.route().proof.as_ref().map(|proof: &AnswerProof| match (proof.is_needed, proof.by) {
-                (false, _) => "checked",
-                (true, By::Ciphertext | By::Alias) => "proven",
-                (true, _) => "?",
-            });
-            let replaced: Vec<String> =
-                permit.route().replaced.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            format!("{} {}", proof.unwrap_or("free"), replaced.join(" ")).trim_end().to_owned()
-        }
-        Err(Rejection::Unresolved(unknown)) => match unknown.what {
-            Unresolved::Alias(alias) => format!("ask {}", alias.name),
-            other => format!("ask {}", other.reason()),
-        },
-        Err(rejection) => rejection.error().code.as_str().to_owned(),
+    let way = |signer: Signer, operation: &str, params: &[(&str, &str)]| {
+        let judgement = house(signer).judge("alice", operation, params);
+        let first = judgement.hearsay.iter().map(|heard| match (&heard.what, heard.is_named) {
+            (Unresolved::Alias(alias), true) => format!(", {} asked", alias.name),
+            (what, is_named) => format!(", {} asked{}", what.reason(), if is_named { " ?" } else { " or refused" }),
+        });
+        way_of(&judgement.verdict) + &first.collect::<String>()
     };
-    let blob = ciphertext(VERSION_OF_NOBODY);
+    let (blob, of_k1) = (ciphertext(VERSION_OF_NOBODY), ciphertext(VERSION_OF_K1));
+    const IMPLIED: &str = "free, unknown_alias asked or refused";
+    const OF_SECRET: &str = "free, unknown_key_of_secret asked or refused";
     for (operation, params, re_signed, passed) in [
         ("Encrypt", &[("KeyId", "k1"), HELLO][..], "checked", "checked"),
         ("Encrypt", &[("KeyId", "alias/known"), HELLO], "proven", "proven"),
@@ -160,17 +193,47 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
             "ask unknown_ciphertext",
             "ask unknown_ciphertext",
         ),
+        (
+            "ReEncrypt",
+            &[("CiphertextBlob", &of_k1), ("DestinationKeyId", "alias/known")],
+            "proven DestinationKeyId=k1, alias/known asked",
+            "UnsupportedOperation",
+        ),
+        (
+            "ReEncrypt",
+            &[("CiphertextBlob", &of_k1), ("DestinationKeyId", "k1"), ("SourceKeyId", "k2")],
+            "InvalidParameter",
+            "InvalidParameter",
+        ),
+        (
+            "ReEncrypt",
+            &[("CiphertextBlob", &of_k1), ("DestinationKeyId", "k1"), ("SourceKeyId", "alias/other")],
+            "proven SourceKeyId=k1",
+            "InvalidParameter",
+        ),
+        (
+            "ReEncrypt",
+            &[("CiphertextBlob", &blob), ("DestinationKeyId", "k1"), ("SourceKeyId", "k2")],
+            "MissingParameter",
+            "MissingParameter",
+        ),
+        ("ReEncrypt", OF_A_PUBLIC_KEY, "proven SourceKeyId=k1, alias/known asked", "UnsupportedOperation"),
+        ("Encrypt", &[("KeyId", "K1"), HELLO], "Forbidden.KeyNotFound", "Forbidden.KeyNotFound"),
         ("EnableKey", &[("KeyId", "k1")], "free", "free"),
         ("EnableKey", &[("KeyId", "alias/known")], "Unsupported.Alias", "Unsupported.Alias"),
-        ("DeleteKeyMaterial", &[("KeyId", "alias/known")], "free KeyId=k1", "UnsupportedOperation"),
+        ("DeleteKeyMaterial", &[("KeyId", "alias/known")], "free KeyId=k1, alias/known asked", "UnsupportedOperation"),
         ("DeleteKeyMaterial", &[("KeyId", "alias/other")], "ask alias/other", "ask alias/other"),
-        ("ListKeyVersions", &[("KeyId", "alias/known")], "free KeyId=k1", "UnsupportedOperation"),
+        ("ListKeyVersions", &[("KeyId", "alias/known")], "free KeyId=k1, alias/known asked", "UnsupportedOperation"),
         ("DescribeKey", &[("KeyId", "alias/other")], "proven", "proven"),
         ("DeleteAlias", &[("AliasName", "alias/other")], "ask alias/other", "ask alias/other"),
-        ("DeleteAlias", &[("AliasName", "alias/known")], "free", "free"),
+        ("DeleteAlias", &[("AliasName", "alias/known")], IMPLIED, IMPLIED),
+        ("PutSecretValue", &[("SecretName", "heard")], OF_SECRET, OF_SECRET),
+        ("GetSecretValue", &[("SecretName", "heard")], "free", "free"),
         ("GetSecretValue", &[("SecretName", "db")], "ask unknown_key_of_secret", "ask unknown_key_of_secret"),
         ("CreateKey", &[], "free", "free"),
-        ("NobodyKnows", &[], "free", "free"),
+        ("CreateKey", &[("Policy", "{}")], "free without Policy", "UnsupportedOperation"),
+        ("NobodyKnows", &[], "InvalidApi.NotFound", "InvalidApi.NotFound"),
+        ("ListPolicies", &[], "free", "free"),
         ("GetKeyPolicy", &[("KeyId", "k1")], "served", "served"),
         ("TagResources", BY_ALIAS, "UnsupportedOperation", "UnsupportedOperation"),
     ] {

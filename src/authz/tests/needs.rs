@@ -13,7 +13,7 @@ fn sessions_read_secrets_without_decrypt() {
     let request = KmsRequest::parse(&raw).unwrap();
     let actions = |identity| {
         let caller = Principal { account: "1".into(), identity };
-        let needed = permissions(&house.0, &request, &caller).unwrap();
+        let needed = permissions(&house.0, &request, &caller).unwrap().permissions;
         needed.into_iter().map(|permission| permission.action).collect::<Vec<_>>()
     };
     let session = Identity::Session { role: "app".into(), session: "s1".into() };

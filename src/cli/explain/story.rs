@@ -174,7 +174,7 @@ fn word(outcome: Outcome) -> (Style, &'static str) {
     match outcome {
         Outcome::Allow => (ALLOW, "ALLOW"),
         Outcome::Deny => (DENY, "DENY"),
-        Outcome::Reject => (DENY, "REJECT"),
+        Outcome::Reject | Outcome::Undecided => (DENY, "REJECT"),
     }
 }
 
