@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Version as HttpVersion;
 use jiff::Timestamp;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::forward;
@@ -154,22 +156,22 @@ impl Api {
         let _running = Running::new(&self.drain.running, &self.telemetry.metrics.running);
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(KEEPALIVE.as_secs()));
-        session.set_write_timeout(Some(self.limits.request));
         // One deadline for the whole request: the time between two bytes of it does not count anew.
         let deadline = tokio::time::Instant::now() + self.limits.request;
-        allowance.set(HEAD_BYTES_MAX);
+        allowance.begin(HEAD_BYTES_MAX);
         let read = tokio::time::timeout_at(deadline, session.read_request()).await;
         let head_is_too_long = allowance.is_exhausted();
         allowance.set(usize::MAX);
         let received = match read {
             Ok(Ok(false)) => return None,
-            Ok(Ok(true)) => receive(&mut session, self.limits.body_bytes, deadline).await,
+            Ok(Ok(true)) => receive(&mut session, allowance, self.limits.body_bytes, deadline).await,
             Ok(_) if head_is_too_long => return self.refuse_head(session, peer, &Unreceived::head_too_long()).await,
             Ok(Err(error)) => return self.refuse_head(session, peer, &Unreceived::unparsable(&error)).await,
             Err(_) => return self.refuse_head(session, peer, &Unreceived::too_slow()).await,
         };
         let origin = peer.origin();
-        let reusable = received.is_ok() && !self.drain.is_ending();
+        let is_kept = session.req_header().version == HttpVersion::HTTP_11;
+        let reusable = is_kept && received.is_ok() && !self.drain.is_ending();
         let outcome = self.judge(&session, origin, received).await;
         self.conclude(session, origin, outcome, reusable).await
     }
@@ -324,7 +326,9 @@ impl Api {
         let (answer, trail) = (outcome.answer, outcome.trail);
         let status = answer.status;
         let version = self.version_header.then_some(&trail.version);
-        let sent = send(&mut session, &request_id, version, answer).await;
+        // Whoever reads too slowly is left alone, so that nobody holds a place for ever.
+        let sent = timeout(self.limits.request, send(&mut session, &request_id, version, answer)).await;
+        let is_delivered = sent.is_ok_and(|sent| sent.is_ok());
         self.telemetry.record(&Record {
             time: now(),
             request_id: &request_id,
@@ -337,11 +341,13 @@ impl Api {
             executed: outcome.told.executed,
             upstream_error: outcome.told.error,
             upstream_request_id: outcome.told.request_id.as_deref(),
-            is_delivered: sent.is_ok(),
+            is_delivered,
             changes: &outcome.changes,
         });
-        sent.ok()?;
-        let finished = session.finish().await.ok()??;
+        let finished = match is_delivered {
+            true => timeout(self.limits.request, session.finish()).await.ok()?.ok()??,
+            false => return None,
+        };
         Some(finished.into_parts().0).filter(|_| reusable)
     }
 }
