@@ -3,7 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read and write files")]
 
-mod authority;
+pub mod authority;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -5,5 +5,6 @@
 
 mod exchange;
 mod front;
+mod hostile;
 mod judging;
 mod scripted;
