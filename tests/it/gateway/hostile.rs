@@ -7,6 +7,7 @@ mod flood;
 mod framing;
 mod hosts;
 mod logs;
+mod passed;
 mod policies;
 mod reading;
 mod request;
