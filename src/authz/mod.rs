@@ -34,7 +34,7 @@ pub use needs::{By, Owned, Permission, Target};
 pub use rejection::{Denial, Rejection, Unknown, Withheld};
 pub use snapshot::{PoliciesByName, PolicyTable, Rules, Snapshot, Validity, Version, WithoutPolicy};
 pub use system::{is_system_policy, system_policy};
-pub use trail::{Outcome, Trail};
+pub use trail::{Outcome, Trail, shown_name};
 pub use unavailable::Unavailable;
 pub use unresolved::{Hearsay, Inquiry, Unresolved};
 pub use vocabulary::{denial, parse_policy, vocabulary};

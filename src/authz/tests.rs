@@ -282,7 +282,7 @@ fn an_unknown_operation_needs_a_grant_on_everything() {
         if !key_grants.is_empty() {
             house = house.key("k1", &key_grants);
         }
-        assert_eq!(house.needed("alice", "BrandNewThing", &params), ["BrandNewThing *"]);
+        assert_eq!(house.needed("alice", "BrandNewThing", &params), ["BrandNewThing *", "BrandNewThing key/k1"]);
         assert_eq!(house.answer("alice", "BrandNewThing", &params), answer, "{grants:?}");
     }
 }

@@ -162,5 +162,33 @@ fn shown_id(id: &str, directory: &Directory) -> String {
 }
 
 fn bounded(name: &str) -> String {
-    name.chars().take(NAME_CHARS_MAX).collect()
+    shown_name(name, NAME_CHARS_MAX)
+}
+
+/// A name that came from outside, as it may stand in a line that people and programs read: visible ASCII, and no more than
+/// so many characters of it. What is left out leaves a mark.
+pub fn shown_name(name: &str, most: usize) -> String {
+    let mut shown: String = name.chars().take(most).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
+    if name.chars().nth(most).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_moves_no_terminal_and_ends_no_line() {
+        for (name, expected) in [
+            ("alias/a", "alias/a"),
+            ("abcdefgh", "abcdefgh"),
+            ("abcdefghi", "abcdefgh..."),
+            ("\u{1b}[2J\n", "?[2J?"),
+            ("\u{9b}\u{2028}\u{85}é ", "?????"),
+        ] {
+            assert_eq!(shown_name(name, 8), expected);
+        }
+    }
 }

@@ -59,18 +59,31 @@ impl Params {
     }
 
     /// Refuses names which KMS or another server might take for one that they are not: those that differ from a name
-    /// KMS knows only in the case of letters.
+    /// KMS knows only in the case of letters, and elements of what is no list (`KeyId.1`).
     ///
     /// # Errors
     /// Names the parameter.
     pub fn refuse_look_alikes(&self) -> Result<(), KmsError> {
-        for (name, _) in &self.0 {
-            let known = known_names().any(|known| known == name);
-            if !known && known_names().any(|known| known.eq_ignore_ascii_case(name)) {
-                return Err(KmsError::invalid_parameter_because(name, "names of parameters are case-sensitive"));
-            }
+        match self.0.iter().find_map(|(name, _)| Some((name, why_taken_for_another(name)?))) {
+            Some((name, why)) => Err(KmsError::invalid_parameter_because(name, why)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Refuses names of headers in which the API's signatures have what is no parameter.
+    ///
+    /// # Errors
+    /// Names the parameter.
+    pub fn refuse_names_of_headers(&self) -> Result<(), KmsError> {
+        const BEGIN: [&str; 2] = ["x-acs-", "x-kms-"];
+        let is_of_header = |name: &&str| {
+            let begins = |with: &str| name.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+            BEGIN.into_iter().any(begins)
+        };
+        match self.iter().map(|(name, _)| name).find(is_of_header) {
+            Some(name) => Err(KmsError::invalid_parameter_because(name, "it is the name of a header")),
+            None => Ok(()),
+        }
     }
 
     /// The value of `name`.
@@ -140,9 +153,21 @@ impl fmt::Debug for Params {
     }
 }
 
+/// Why a name could be taken for another one, if it could.
+fn why_taken_for_another(name: &str) -> Option<&'static str> {
+    let (base, rest) = name.split_once('.').unwrap_or((name, ""));
+    let is_element = rest.starts_with(|first: char| first.is_ascii_digit());
+    let known = known_names().find(|known| known.eq_ignore_ascii_case(base))?;
+    match *known == base {
+        false => Some("names of parameters are case-sensitive"),
+        true if is_element && !LISTS.contains(known) => Some("it is an element of what is no list"),
+        true => None,
+    }
+}
+
 /// A name as it must stand on the wire: nothing in it is encoded, so all parsers agree about it.
 fn is_name(raw: &str) -> bool {
-    !raw.is_empty()
+    raw.starts_with(|first: char| first.is_ascii_alphabetic())
         && raw.len() <= NAME_BYTES_MAX
         && !raw.ends_with('.')
         && raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
@@ -277,6 +302,9 @@ const OPERATION_PARAMETERS: &[&str] = &[
     "Name",
     "NextToken",
 ];
+
+/// Those of them that are lists, `NAME.1`, `NAME.2`, …
+const LISTS: &[&str] = &["ResourceId"];
 
 fn known_names() -> impl Iterator<Item = &'static &'static str> {
     PUBLIC.iter().chain(CLAIMS).chain(OPERATION_PARAMETERS)

@@ -92,6 +92,7 @@ impl KmsRequest {
         all.refuse_look_alikes()?;
         refuse_claims(raw.headers, &all)?;
         let scheme = Scheme::parse(raw.headers, &query, &all, !raw.body.is_empty())?;
+        all.refuse_names_of_headers()?;
         let name = action_of(raw.headers, &all, &scheme)?;
         let api = api_of(raw.headers, &all, name)?;
         let call = call_of(api, name)?;

@@ -4,7 +4,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,28 +17,14 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
 
+use super::allowance::Allowance;
+
 /// A head and its answer fit in; larger ones pass through.
 const BYTES: usize = 4096;
 
 /// A stream with buffers.
 #[derive(Debug)]
 pub struct Buffered<S>(BufStream<S>, Allowance);
-
-/// How many bytes may be read of a stream until more are allowed. pingora would collect a head of a mebibyte.
-#[derive(Debug, Clone, Default)]
-pub struct Allowance(Arc<AtomicUsize>);
-
-impl Allowance {
-    /// So many from now on.
-    pub fn set(&self, bytes: usize) {
-        self.0.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Whether all of them were read.
-    pub fn is_exhausted(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
 
 impl<S: AsyncRead + AsyncWrite> Buffered<S> {
     /// Puts buffers around a stream. Whoever reads it needs an allowance.
@@ -61,15 +46,17 @@ impl<S: IO> Peek for Buffered<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Buffered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let left = self.1.0.load(Ordering::Relaxed);
+        let Self(stream, allowance) = &mut *self;
+        let left = allowance.left();
         if left == 0 {
             return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
         }
-        let there = ready!(Pin::new(&mut self.0).poll_fill_buf(cx))?;
+        let there = ready!(Pin::new(&mut *stream).poll_fill_buf(cx))?;
         let count = there.len().min(buf.remaining()).min(left);
-        buf.put_slice(there.get(..count).unwrap_or_default());
-        Pin::new(&mut self.0).consume(count);
-        self.1.0.fetch_sub(count, Ordering::Relaxed);
+        let taken = there.get(..count).unwrap_or_default();
+        buf.put_slice(taken);
+        allowance.take(taken);
+        Pin::new(stream).consume(count);
         Poll::Ready(Ok(()))
     }
 }

@@ -4,6 +4,7 @@
 //! certificate or a user id belongs to is for `authn` to say. Every door is bounded in how many it lets in, and in how long
 //! each may take to get through.
 
+mod allowance;
 mod buffered;
 mod guests;
 mod handover;
@@ -25,7 +26,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::Stream as Plain;
 use pingora::server::ShutdownWatch;
 
-pub use buffered::Allowance;
+pub use allowance::Allowance;
 pub use guests::{Guest, GuestCounters, Guests};
 pub use handover::{HandedOver, Heir, Inherited, Successor};
 pub use tls::{Tls, Verified};

@@ -64,8 +64,8 @@ fn check_fields(fields: &[(&str, &str)]) -> Result<(), &'static str> {
         ([], [coding]) if coding.eq_ignore_ascii_case("chunked") => {}
         _ => return Err("the length of the body must be stated once: Content-Length, or Transfer-Encoding: chunked"),
     }
-    if values("host").len() != 1 {
-        return Err("there must be one Host");
+    if !matches!(values("host").as_slice(), [host] if is_host(host)) {
+        return Err("there must be one Host: a name or an address, and a port or none");
     }
     let tokens = values("connection").join(",").to_ascii_lowercase();
     if tokens.split(',').map(str::trim).any(|token| !matches!(token, "" | "keep-alive" | "close")) {
@@ -76,6 +76,22 @@ fn check_fields(fields: &[(&str, &str)]) -> Result<(), &'static str> {
         [expectation] if expectation.eq_ignore_ascii_case("100-continue") => Ok(()),
         _ => Err("only 100-continue can be expected"),
     }
+}
+
+/// `name`, `name:port`, `[address]` or `[address]:port`.
+fn is_host(host: &str) -> bool {
+    let made_of = |text: &str, legal: fn(u8) -> bool| text.bytes().all(legal);
+    let (name, port, is_legal): (_, _, fn(u8) -> bool) = match host.strip_prefix('[').and_then(|it| it.split_once(']'))
+    {
+        Some((address, rest)) => (address, rest, |byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)),
+        None => {
+            let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+            (name, port, |byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        }
+    };
+    let has_legal_port =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|it| made_of(it, |it| it.is_ascii_digit()));
+    !name.is_empty() && made_of(name, is_legal) && has_legal_port
 }
 
 #[cfg(test)]
@@ -127,6 +143,31 @@ mod tests {
             ": b\r\n",
         ] {
             assert!(checked(fields).is_err(), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_a_port() {
+        for (host, is_one) in [
+            ("a", true),
+            ("127.0.0.1:7480", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]:7480", true),
+            ("kms_sidecar.", true),
+            ("a:", true),
+            ("", false),
+            (":80", false),
+            ("a:b", false),
+            ("a:80:80", false),
+            ("a, b", false),
+            ("u@a", false),
+            ("a/x", false),
+            ("[a", false),
+            ("[::1]x", false),
+            ("\u{e9}", false),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(check(head.as_bytes()).is_ok(), is_one, "{host:?}");
         }
     }
 

@@ -4,6 +4,8 @@
 //! about KMS or policies: what a request means and whether it may be executed is for `kms` and `authz` to say. Nothing
 //! is executed without a [`Permit`](crate::authz::Permit), and every request leaves one record.
 
+mod client;
+mod drain;
 mod forward;
 mod framing;
 mod receive;
@@ -13,5 +15,6 @@ mod service;
 mod throttle;
 mod turns;
 
+pub use drain::Drain;
 pub use framing::check as check_framing;
-pub use service::{Api, Behind, Drain};
+pub use service::{Api, Behind};

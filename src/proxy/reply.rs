@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::authz::shown_name;
 use crate::kms::{Answer, Format, KmsError};
 use crate::served::Members;
 use crate::store::PolicyChange;
@@ -68,7 +69,7 @@ impl Told {
         // An error of the server's says nothing of how far it came.
         let executed = if is_success { "yes" } else { "no" };
         let executed = if received.status >= 500 { "unknown" } else { executed };
-        let bounded = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
+        let bounded = |text: &str| shown_name(text, TEXT_CHARS_MAX);
         let member = |name: &str| members?.get(name)?.as_str().map(bounded);
         let header = received.headers.iter().find(|(name, _)| name == "x-acs-request-id");
         let header = header.map(|(_, value)| bounded(&String::from_utf8_lossy(value)));

@@ -1,26 +1,28 @@
 //! The service: connections, and the path of one request through them.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Version as HttpVersion;
 use jiff::Timestamp;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::RequestHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use prometheus::IntGauge;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::client::{Client, begins, ended, send, watch};
+use super::drain::{Drain, Running};
 use super::forward;
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
 use super::reply::{Executed, Told};
 use super::throttle::Throttle;
 use super::turns::Turns;
 use crate::authn::{Remembered, ReplayMemory};
-use crate::authz::{Judgement, Permit, Snapshot, Trail, Version, authorize};
+use crate::authz::{Judgement, Permit, Snapshot, Trail, authorize};
 use crate::kms::{Answer, ErrorCode, Format, Origin, RawRequest};
 use crate::listen::{Allowance, Connection, Peer};
 use crate::local_kms::{LocalKms, Work};
@@ -56,51 +58,6 @@ pub enum Behind {
     Elsewhere(Arc<Upstream>),
 }
 
-/// Whether the service is ending, and how many requests it still has to answer.
-#[derive(Default)]
-pub struct Drain {
-    ending: AtomicBool,
-    running: AtomicUsize,
-}
-
-impl Drain {
-    /// From now on, every answer closes its connection.
-    pub fn begin(&self) {
-        self.ending.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether the service is ending.
-    pub fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::SeqCst)
-    }
-
-    /// How many requests are being answered.
-    pub fn running(&self) -> usize {
-        self.running.load(Ordering::SeqCst)
-    }
-}
-
-/// A request that is being answered, for us and for the metrics, until this is dropped.
-struct Running<'a> {
-    running: &'a AtomicUsize,
-    gauge: &'a IntGauge,
-}
-
-impl<'a> Running<'a> {
-    fn new(running: &'a AtomicUsize, gauge: &'a IntGauge) -> Self {
-        running.fetch_add(1, Ordering::SeqCst);
-        gauge.inc();
-        Self { running, gauge }
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::SeqCst);
-        self.gauge.dec();
-    }
-}
-
 /// What is sent back, and what is recorded about it.
 struct Outcome {
     trail: Trail,
@@ -112,17 +69,6 @@ struct Outcome {
     told: Told,
     /// Whether the client still waited for it.
     is_delivered: bool,
-}
-
-/// A client that is being answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Client {
-    /// It waits.
-    Waits,
-    /// It is gone.
-    Left,
-    /// It sent more, before its answer: it gets this one, and no other on this connection.
-    SentMore,
 }
 
 impl Api {
@@ -171,25 +117,25 @@ impl Api {
 
     /// Answers one request. Returns the connection if another one may follow.
     async fn serve_one(&self, stream: Stream, allowance: &Allowance, peer: &mut Peer) -> Option<Stream> {
-        let _running = Running::new(&self.drain.running, &self.telemetry.metrics.running);
+        let _running = Running::new(&self.drain.count, &self.telemetry.metrics.running);
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(KEEPALIVE.as_secs()));
-        session.set_write_timeout(Some(self.limits.request));
         // One deadline for the whole request: the time between two bytes of it does not count anew.
         let deadline = tokio::time::Instant::now() + self.limits.request;
-        allowance.set(HEAD_BYTES_MAX);
+        allowance.begin(HEAD_BYTES_MAX);
         let read = tokio::time::timeout_at(deadline, session.read_request()).await;
         let head_is_too_long = allowance.is_exhausted();
         allowance.set(usize::MAX);
         let received = match read {
             Ok(Ok(false)) => return None,
-            Ok(Ok(true)) => receive(&mut session, self.limits.body_bytes, deadline).await,
+            Ok(Ok(true)) => receive(&mut session, allowance, self.limits.body_bytes, deadline).await,
             Ok(_) if head_is_too_long => return self.refuse_head(session, peer, &Unreceived::head_too_long()).await,
             Ok(Err(error)) => return self.refuse_head(session, peer, &Unreceived::unparsable(&error)).await,
             Err(_) => return self.refuse_head(session, peer, &Unreceived::too_slow()).await,
         };
         let origin = peer.origin();
-        let mut reusable = received.is_ok();
+        let is_kept = session.req_header().version == HttpVersion::HTTP_11;
+        let mut reusable = is_kept && received.is_ok();
         let outcome = match &self.behind {
             Behind::Embedded(_) => self.judge(session.req_header(), origin, received, &Notify::new()).await,
             Behind::Elsewhere(_) => {
@@ -373,7 +319,9 @@ impl Api {
         let (answer, trail) = (outcome.answer, outcome.trail);
         let status = answer.status;
         let version = self.version_header.then_some(&trail.version);
-        let sent = send(&mut session, &request_id, version, answer).await;
+        // Whoever reads too slowly is left alone, so that nobody holds a place for ever.
+        let sent = timeout(self.limits.request, send(&mut session, &request_id, version, answer)).await;
+        let is_delivered = outcome.is_delivered && sent.is_ok_and(|sent| sent.is_ok());
         self.telemetry.record(&Record {
             time: now(),
             request_id: &request_id,
@@ -386,55 +334,15 @@ impl Api {
             executed: outcome.told.executed,
             upstream_error: outcome.told.error,
             upstream_request_id: outcome.told.request_id.as_deref(),
-            is_delivered: sent.is_ok() && outcome.is_delivered,
+            is_delivered,
             changes: &outcome.changes,
         });
-        sent.ok()?;
-        let finished = session.finish().await.ok()??;
+        let finished = match is_delivered {
+            true => timeout(self.limits.request, session.finish()).await.ok()?.ok()??,
+            false => return None,
+        };
         Some(finished.into_parts().0).filter(|_| reusable)
     }
-}
-
-async fn send(
-    session: &mut ServerSession,
-    request_id: &str,
-    version: Option<&Version>,
-    answer: Answer,
-) -> pingora::Result<()> {
-    let mut head = ResponseHeader::build(answer.status, Some(5))?;
-    if let Some(version) = version {
-        head.insert_header("x-keyward-policies", format!("{} {}", version.generation, version.hash))?;
-    }
-    head.insert_header("Content-Type", answer.content_type.as_ref())?;
-    head.insert_header("Content-Length", answer.body.len())?;
-    head.insert_header("x-acs-request-id", request_id)?;
-    for (name, value) in answer.headers {
-        head.insert_header(name, value)?;
-    }
-    head.insert_header("Cache-Control", "no-store")?;
-    session.write_response_header(Box::new(head)).await?;
-    session.write_response_body(answer.body.into(), true).await
-}
-
-/// Resolves when a client does something while it is being answered.
-async fn watch(session: &mut ServerSession) -> Client {
-    let ServerSession::H1(session) = session else { return std::future::pending().await };
-    match session.idle().await {
-        Ok(0) | Err(_) => Client::Left,
-        Ok(_) => Client::SentMore,
-    }
-}
-
-/// Resolves when the client begins a request; `None` if it goes away, or stays idle for too long.
-async fn begins(stream: &mut Stream, patience: Duration) -> Option<()> {
-    // The byte stays in the stream.
-    let first = tokio::time::timeout(patience, stream.try_peek(&mut [0])).await;
-    first.ok()?.ok().map(|_| ())
-}
-
-/// Resolves when the service is ending.
-async fn ended(shutdown: &mut ShutdownWatch) {
-    let _ = shutdown.wait_for(|ending| *ending).await;
 }
 
 fn new_request_id() -> String {

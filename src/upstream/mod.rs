@@ -13,7 +13,9 @@ mod keys;
 mod knowledge;
 mod listing;
 mod lookups;
+mod no_answer;
 mod outgoing;
+mod sending;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +32,7 @@ pub use exchange::{Failure, FailureKind, Received};
 
 use crate::authn::Directory;
 use crate::authz::{Owned, Permit};
-use crate::kms::{Address, Call, Effect, ErrorCode, Format, KeyId, KmsError, RawRequest};
+use crate::kms::{Address, Call, Effect, Format, KeyId, RawRequest};
 use crate::settings::{self, Mode, PolicyOperations, Settings, read_text};
 use crate::source::{Problem, shown};
 use crate::store::Store;
@@ -43,10 +45,7 @@ use keys::Keys;
 use knowledge::{Knowledge, Times};
 use lookups::Asking;
 pub use lookups::LookedUp;
-use outgoing::Outgoing;
-
-/// How many addresses are tried for one request.
-const ADDRESSES_TRIED_MAX: usize = 3;
+pub use no_answer::NoAnswer;
 
 /// How soon a name is resolved again that could not be.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
@@ -80,67 +79,6 @@ pub struct Standing {
     pub is_circuit_open: bool,
     /// The credentials, by whose they are.
     pub credentials: Vec<(String, Report)>,
-}
-
-/// Why a request has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoAnswer {
-    /// Too many are on their way.
-    Busy,
-    /// KMS did not answer the last ones.
-    CircuitOpen,
-    /// Its name has no address.
-    NoAddress,
-    /// Nobody can sign.
-    NoCredentials,
-    /// KMS does not accept what signs.
-    CredentialsRefused,
-    /// The request cannot be sent as it is.
-    Unsendable,
-    /// Its client left, and nobody waited for it any more.
-    ClientLeft,
-    /// The exchange failed.
-    Failed(Failure),
-}
-
-impl NoAnswer {
-    /// The word for it in metrics and audit lines, from a closed set.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Busy => "busy",
-            Self::CircuitOpen => "circuit_open",
-            Self::NoAddress => "no_address",
-            Self::NoCredentials => "no_credentials",
-            Self::CredentialsRefused => "credentials_refused",
-            Self::Unsendable => "unsendable",
-            Self::ClientLeft => "client_left",
-            Self::Failed(failure) => failure.kind.as_str(),
-        }
-    }
-
-    /// Whether KMS may have executed the request.
-    pub fn may_be_executed(self) -> bool {
-        matches!(self, Self::ClientLeft) || matches!(self, Self::Failed(failure) if failure.may_be_executed)
-    }
-
-    /// What came is no answer of KMS's.
-    pub fn odd_answer() -> Self {
-        Self::Failed(Failure { kind: FailureKind::Malformed, may_be_executed: true, was_stale: false })
-    }
-
-    /// What the client is told: 503 where nothing was executed, otherwise 502 or 504.
-    pub fn error(self) -> KmsError {
-        let unknown = "Whether the request was executed is not known.";
-        let (status, message) = match self {
-            Self::Failed(Failure { kind: FailureKind::AnswerTimeout | FailureKind::BodyTimeout, .. }) => {
-                (504, format!("KMS did not answer in time. {unknown}"))
-            }
-            Self::Failed(failure) if failure.may_be_executed => (502, format!("The answer of KMS was lost. {unknown}")),
-            Self::Unsendable => return ErrorCode::RequestTargetTooLong.into(),
-            _ => (503, ErrorCode::ServiceUnavailableTemporary.message().to_owned()),
-        };
-        KmsError { status, ..KmsError::new(ErrorCode::ServiceUnavailableTemporary, message) }
-    }
 }
 
 impl Upstream {
@@ -222,92 +160,6 @@ impl Upstream {
                 self.send(&make, changes, is_repeatable).await
             }
         }
-    }
-
-    /// Sends a request, to one address after the other until one can be connected to. What changes something goes over a
-    /// connection that nobody used before, so that it is not lost to one that is being closed.
-    async fn send(
-        &self,
-        make: &(dyn Fn() -> Option<Outgoing> + Send + Sync),
-        changes: bool,
-        is_repeatable: bool,
-    ) -> Result<Received, NoAnswer> {
-        let result = self.send_uncounted(make, changes, is_repeatable).await;
-        if let Err(why) = &result {
-            self.metrics.errors.with_label_values(&[why.reason()]).inc();
-        }
-        result
-    }
-
-    async fn send_uncounted(
-        &self,
-        make: &(dyn Fn() -> Option<Outgoing> + Send + Sync),
-        changes: bool,
-        is_repeatable: bool,
-    ) -> Result<Received, NoAnswer> {
-        let _room = self.room.try_acquire().map_err(|_| NoAnswer::Busy)?;
-        let _running = Running::new(&self.metrics);
-        let addresses = self.addresses.in_turn(Instant::now());
-        if addresses.is_empty() {
-            return Err(NoAnswer::NoAddress);
-        }
-        if !self.lock_circuit().may_try(Instant::now()) {
-            return Err(NoAnswer::CircuitOpen);
-        }
-        let mut attempt = Attempt { circuit: &self.circuit, is_noted: false };
-        let result = self.try_each(&addresses, make, changes, is_repeatable).await;
-        attempt.is_noted = true;
-        self.noted(&result);
-        result
-    }
-
-    async fn try_each(
-        &self,
-        addresses: &[SocketAddr],
-        make: &(dyn Fn() -> Option<Outgoing> + Send + Sync),
-        changes: bool,
-        is_repeatable: bool,
-    ) -> Result<Received, NoAnswer> {
-        let mut last = NoAnswer::NoAddress;
-        for address in addresses.iter().take(ADDRESSES_TRIED_MAX) {
-            let outgoing = make().ok_or(NoAnswer::NoCredentials)?;
-            let mut result = self.connections.exchange(*address, &outgoing, changes).await;
-            if is_repeatable && matches!(&result, Err(failure) if failure.was_stale) {
-                self.metrics.retries.inc();
-                let outgoing = make().ok_or(NoAnswer::NoCredentials)?;
-                result = self.connections.exchange(*address, &outgoing, true).await;
-            }
-            let connected = !matches!(&result, Err(failure) if !failure.may_be_executed);
-            self.addresses.tried(*address, connected, Instant::now());
-            match result {
-                Ok(received) => return Ok(received),
-                Err(failure) if failure.may_be_executed => return Err(NoAnswer::Failed(failure)),
-                Err(failure) => last = NoAnswer::Failed(failure),
-            }
-        }
-        Err(last)
-    }
-
-    /// What came of it, for those who come next.
-    fn noted(&self, result: &Result<Received, NoAnswer>) {
-        let mut circuit = self.lock_circuit();
-        match result {
-            Ok(_) => circuit.answered(),
-            // An answer that is too large or leads elsewhere is one.
-            Err(NoAnswer::Failed(Failure { kind: FailureKind::TooLarge | FailureKind::Redirect, .. })) => {
-                circuit.answered();
-            }
-            Err(why) => {
-                if circuit.failed(Instant::now()) {
-                    tracing::error!(
-                        endpoint = self.endpoint(),
-                        reason = why.reason(),
-                        "KMS does not answer; requests are refused for a moment"
-                    );
-                }
-            }
-        }
-        self.metrics.circuit_open.set(i64::from(circuit.is_open()));
     }
 
     /// Waits until nobody else is setting a policy.
@@ -402,42 +254,8 @@ impl Upstream {
         }
     }
 
-    fn lock_circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn lock_knowledge(&self) -> MutexGuard<'_, Knowledge> {
         self.knowledge.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A request that is on its way, for the metrics, until this is dropped.
-struct Running<'a>(&'a UpstreamMetrics);
-
-impl<'a> Running<'a> {
-    fn new(metrics: &'a UpstreamMetrics) -> Self {
-        metrics.running.inc();
-        Self(metrics)
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.dec();
-    }
-}
-
-/// An attempt that may be given up on its way: then nobody knows more of KMS than before.
-struct Attempt<'a> {
-    circuit: &'a Mutex<Circuit>,
-    is_noted: bool,
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.is_noted {
-            self.circuit.lock().unwrap_or_else(PoisonError::into_inner).given_up(Instant::now());
-        }
     }
 }
 

@@ -7,6 +7,7 @@ mod credentials;
 mod exchange;
 pub mod front;
 mod hearsay;
+mod hostile;
 mod judging;
 mod modes;
 pub mod scripted;

@@ -34,6 +34,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "A+b=1",
         "a[]=1",
         "a.=1",
+        "_method=1",
+        "1=1",
         "a=%",
         "a=%4",
         "a=%G1",
@@ -52,8 +54,28 @@ fn what_could_be_read_in_two_ways_is_refused() {
 
 #[test]
 fn look_alikes_of_known_names_are_refused() {
-    for (encoded, fine) in [("KeyId=1", true), ("keyid=1", false), ("ACTION=1", false), ("NewThing=1", true)] {
+    for (encoded, fine) in [
+        ("KeyId=1", true),
+        ("keyid=1", false),
+        ("ACTION=1", false),
+        ("NewThing=1", true),
+        ("NewThing.1=1", true),
+        ("ResourceId.1=1", true),
+        ("Tag.1.Key=1", true),
+        ("ExtendedConfig.CustomData=1", true),
+        ("extendedconfig.CustomData=1", false),
+        ("resourceid.1=1", false),
+        ("KeyId.1=1", false),
+        ("Action.1=1", false),
+    ] {
         assert_eq!(Params::decode(encoded).unwrap().refuse_look_alikes().is_ok(), fine, "{encoded}");
+    }
+}
+
+#[test]
+fn names_of_headers_are_refused() {
+    for (encoded, fine) in [("x-acs-action=1", false), ("X-KMS-ApiName=1", false), ("x-acs=1", true), ("X=1", true)] {
+        assert_eq!(Params::decode(encoded).unwrap().refuse_names_of_headers().is_ok(), fine, "{encoded}");
     }
 }
 

@@ -140,6 +140,11 @@ impl Tls {
         Ok(Self { stream, config })
     }
 
+    /// The protocol that client and server agreed on.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.stream.conn.alpn_protocol()
+    }
+
     /// What a later connection can resume this one with.
     pub fn client(&self) -> Arc<ClientConfig> {
         self.config.clone()

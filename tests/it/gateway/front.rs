@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::sandbox::{House, KIM};
+use crate::sandbox::{House, KIM, Running, wait};
 
 /// The account of the examples.
 pub const ACCOUNT: &str = "1234567890123456";
@@ -38,4 +38,11 @@ pub fn front(endpoint: &str, changes: &[(&str, &str)]) -> House {
 /// The same over plain HTTP on loopback.
 pub fn plain(address: &str, changes: &[(&str, &str)]) -> House {
     front(&format!("http://{address}"), changes)
+}
+
+/// Waits until there is something to sign with; before that KMS is not asked.
+#[track_caller]
+pub fn ready(running: &Running<'_>) {
+    let fetched = || running.metric("keyward_upstream_credential_fetches_total{result=\"fetched\"}");
+    assert!(wait(|| fetched() > 0.0), "no credential was fetched");
 }

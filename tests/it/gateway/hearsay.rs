@@ -365,7 +365,7 @@ fn operations_that_nobody_knows_are_refused() {
     let kms = world.start();
     let may = [statement("Allow", &["kms:*"], "*"), statement("Deny", &["kms:*"], "acs:kms:*:*:secret/payroll/*")];
     let house =
-        front(&kms, &may, &[("# unknown_operations = [\"ListPolicies\"]", "unknown_operations = [\"Foresee\"]")]);
+        front(&kms, &may, &[("# unknown_operations = [\"ListSomethingNew\"]", "unknown_operations = [\"Foresee\"]")]);
     let running = house.start();
     running.call(ALICE, "BatchGetSecretValue", &[("SecretName", "payroll/db")]).refused(403, "Forbidden.NoPermission");
     running.call(ALICE, "BatchGetSecretValue", &[]).refused(404, "InvalidApi.NotFound");
