@@ -26,6 +26,10 @@ use std::time::Duration;
 use load::{Load, Measured};
 use servers::{Server, Servers};
 
+/// The same as Keyward's, so that what it is compared with has no other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How the comparison is run.
 struct Options {
     rounds: usize,

@@ -6,6 +6,7 @@
 //! period and retries a port that is taken for half a minute.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -27,7 +28,7 @@ use crate::authn::{Remembered, ReplayMemory};
 use crate::listen::{Connection, Door, GuestCounters, Guests, Heir, Inherited};
 use crate::local_kms::LocalKms;
 use crate::proxy::{Api, Behind, Drain};
-use crate::settings::{Credentials, CredentialsDoor, Limits, Listen};
+use crate::settings::{Credentials, CredentialsDoor, Limits, Listen, Settings};
 use crate::store::Reloader;
 
 /// How many may be at the admin port, or fetch credentials, at the same time.
@@ -147,6 +148,58 @@ fn vending_door(
     Ok((door, Arc::new(vending)))
 }
 
+/// Takes the sockets of the settings that were not handed over, and closes those that the settings do not have.
+///
+/// # Errors
+/// Says which cannot be had, and why.
+pub fn reserve(settings: &Settings, mut inherited: Inherited) -> Result<Inherited, String> {
+    let (listen, patience) = (&settings.listen, settings.limits.request);
+    let credentials = settings.credentials.as_ref().map(|credentials| &credentials.at);
+    let vending = credentials.and_then(|at| match at {
+        CredentialsDoor::Loopback(address, _) => Some(*address),
+        CredentialsDoor::Socket(..) => None,
+    });
+    let tcp = [
+        ("listen.api", listen.api),
+        ("listen.tls", listen.tls.as_ref().map(|(address, _)| *address)),
+        ("listen.admin", Some(listen.admin)),
+        ("listen.health", listen.health),
+        ("credentials.listen", vending),
+    ];
+    let vending = credentials.and_then(|at| match at {
+        CredentialsDoor::Socket(socket, _) => Some(socket),
+        CredentialsDoor::Loopback(..) => None,
+    });
+    let unix = [("listen.socket", listen.socket.as_ref()), ("credentials.socket", vending)];
+    let mut doors = Vec::new();
+    for (setting, address) in tcp.into_iter().filter_map(|(setting, address)| Some((setting, address?))) {
+        doors.push(Door::tcp(setting, address, patience, &mut inherited)?);
+    }
+    for (setting, socket) in unix.into_iter().filter_map(|(setting, socket)| Some((setting, socket?))) {
+        doors.push(Door::unix(setting, socket, patience, &mut inherited)?);
+    }
+    let kept: io::Result<Vec<_>> = doors.into_iter().map(Door::into_kept).collect();
+    inherited.close();
+    kept.map(Inherited::of).map_err(|error| format!("sockets cannot be kept: {error}"))
+}
+
+/// Has signals do nothing for the time being that would end a process that is not ready to handle them: SIGQUIT and SIGHUP
+/// are for one that serves. As long as what is returned lives, and after that for ever.
+///
+/// # Errors
+/// The system does not allow it.
+pub fn ignore_signals() -> Result<Runtime, String> {
+    let told = |error: io::Error| format!("signals cannot be handled: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(told)?;
+    {
+        let _inside = runtime.enter();
+        for kind in [SignalKind::quit(), SignalKind::hangup()] {
+            drop(signal(kind).map_err(told)?);
+        }
+    }
+    Ok(runtime)
+}
+
 /// Serves until told to end. What is returned is held until the process ends: a successor waits for that.
 ///
 /// # Errors
@@ -166,43 +219,79 @@ pub fn run(
 
 async fn serve(
     house: &House,
-    doors: Doors,
+    mut doors: Doors,
     reloader: &Reloader,
-    memory: Option<ReplayMemory>,
+    mut memory: Option<ReplayMemory>,
 ) -> Result<Option<UnixStream>, String> {
-    let drain = Arc::new(Drain::default());
-    let (end, ending) = watch::channel(false);
-    let leaving = Leaving { ending, handed_over: Arc::default() };
-    let sockets = house.settings.listen.handover.as_ref().map(|_| doors.handles()).transpose();
-    let sockets = sockets.map_err(|error| format!("sockets cannot be made ready to be handed over: {error}"))?;
-    let api = open(house, doors, reloader, memory, &drain, &leaving);
     match &house.behind {
         Behind::Embedded(kms) => drop(tokio::spawn(keep_time(kms.clone()))),
         Behind::Elsewhere(upstream) => drop(tokio::spawn(upstream.clone().keep())),
     }
     let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
-    let heir = signals.end(reloader, house.settings.listen.handover.as_deref()).await;
+    loop {
+        let sockets = house.settings.listen.handover.as_ref().map(|_| doors.handles()).transpose();
+        let sockets = sockets.map_err(|error| format!("sockets cannot be made ready to be handed over: {error}"))?;
+        let sockets = Arc::new(sockets.unwrap_or_default());
+        let (heir, api) = serve_once(house, doors, reloader, memory, &sockets, &mut signals).await;
+        let Some(heir) = heir else { return Ok(None) };
+        let remembered = api.remembers();
+        let text = serde_json::to_vec(&remembered).unwrap_or_default();
+        match tokio::task::block_in_place(|| heir.hand_over(&text)) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) => tracing::error!(%error, "the successor did not take over; serving goes on"),
+        }
+        let kept = Arc::try_unwrap(sockets).map_err(|_| "sockets are still in use".to_owned())?;
+        doors = Doors::take(house, &mut Inherited::of(kept))?;
+        memory = remembered.map(|remembered| ReplayMemory::taken_over(house.settings.signatures.nonces, remembered));
+    }
+}
+
+/// The sockets of all doors, for a successor.
+type Sockets = Arc<Vec<(String, OwnedFd)>>;
+
+/// Serves until told to end, and requests are answered: with the successor that takes over, if one does.
+async fn serve_once(
+    house: &House,
+    doors: Doors,
+    reloader: &Reloader,
+    memory: Option<ReplayMemory>,
+    sockets: &Sockets,
+    signals: &mut Signals,
+) -> (Option<Heir>, Arc<Api>) {
+    let drain = Arc::new(Drain::default());
+    let (end, ending) = watch::channel(false);
+    let leaving = Leaving { ending, handed_over: Arc::default() };
+    let api = open(house, doors, reloader, memory, &drain, &leaving);
+    let heir = signals.end(reloader, house.settings.listen.handover.as_deref(), sockets).await;
     drain.begin();
-    tracing::info!(running = drain.running(), "ending; a second signal ends at once");
+    let running = drain.running();
+    match &heir {
+        None => tracing::info!(running, "ending; a second signal ends at once"),
+        Some(_) => tracing::info!(running, "handing over to a successor when requests have ended"),
+    }
     let inside = &house.telemetry.metrics.connections;
     tokio::select! {
         () = noticed(inside, house.settings.limits.notice) => {}
-        _ = signals.end(reloader, None) => return Ok(None),
+        () = signals.end_now(reloader) => {
+            cut_off(&drain, "by a second signal");
+            return (None, api);
+        }
     }
     leaving.handed_over.store(heir.is_some(), Ordering::SeqCst);
     let _ = end.send(true);
     let deadline = tokio::time::sleep(house.settings.limits.drain);
     tokio::select! {
         () = drained(&drain, inside) => {}
-        () = deadline => tracing::warn!(running = drain.running(), "requests are cut off: they did not end in time"),
-        _ = signals.end(reloader, None) => {
-            tracing::warn!(running = drain.running(), "requests are cut off by a second signal");
-        }
+        () = deadline => cut_off(&drain, "because they did not end in time"),
+        () = signals.end_now(reloader) => cut_off(&drain, "by a second signal"),
     }
-    let Some((heir, sockets)) = heir.zip(sockets) else { return Ok(None) };
-    let memory = serde_json::to_vec(&api.remembers()).unwrap_or_default();
-    let handed_over = heir.hand_over(&sockets, &memory);
-    handed_over.map(Some).map_err(|error| format!("the sockets could not be handed over: {error}"))
+    (heir, api)
+}
+
+fn cut_off(drain: &Drain, why: &str) {
+    if drain.running() > 0 {
+        tracing::warn!(running = drain.running(), "requests are cut off {why}");
+    }
 }
 
 /// How whoever lets clients in learns that it ends, and whether somebody else goes on.
@@ -355,18 +444,39 @@ impl Signals {
     }
 
     /// Resolves when it shall end, with the successor that takes over, if one does. Until then, SIGHUP has the files read
-    /// again. SIGQUIT ends nothing unless a successor waits.
-    async fn end(&mut self, reloader: &Reloader, handover: Option<&Path>) -> Option<Heir> {
+    /// again. SIGQUIT ends nothing unless a successor waits that can serve.
+    async fn end(&mut self, reloader: &Reloader, handover: Option<&Path>, sockets: &Sockets) -> Option<Heir> {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return None,
                 _ = self.interrupt.recv() => return None,
                 _ = self.hang_up.recv() => reloader.nudge(),
-                _ = self.quit.recv() => match handover.map(Heir::find) {
-                    Some(Ok(heir)) => return Some(heir),
-                    Some(Err(error)) => tracing::error!(%error, "nobody waits at listen.handover to take over; serving goes on"),
+                _ = self.quit.recv() => match handover {
+                    Some(path) => {
+                        // Requests are answered meanwhile.
+                        let (path, sockets) = (path.to_owned(), sockets.clone());
+                        let found = tokio::task::spawn_blocking(move || Heir::find(&path, &sockets)).await;
+                        match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                            Ok(heir) => return Some(heir),
+                            Err(error) => {
+                                tracing::error!(%error, "nobody waits at listen.handover who could take over; serving goes on");
+                            }
+                        }
+                    }
                     None => tracing::error!("SIGQUIT hands over to a successor, and listen.handover is not set; serving goes on"),
                 },
+            }
+        }
+    }
+
+    /// Resolves when it shall end at once.
+    async fn end_now(&mut self, reloader: &Reloader) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reloader.nudge(),
+                _ = self.quit.recv() => tracing::warn!("it is ending already"),
             }
         }
     }

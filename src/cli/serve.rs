@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::banner;
 use super::lifecycle::{self, Doors};
 use super::{Exit, SettingsFile, now};
-use crate::listen::{HandedOver, Inherited, Successor, Tls};
+use crate::listen::{Inherited, Successor, Tls};
 use crate::local_kms::{LocalKms, OpenError, check_seed};
 use crate::proxy::Behind;
 use crate::served;
@@ -77,17 +77,19 @@ pub fn run(arguments: &Serve) -> Exit {
 fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let mut settings = Settings::load(&arguments.settings.config).map_err(NotStarted::Problems)?;
     let _logs = init_logs(&settings.log);
+    let _signals = lifecycle::ignore_signals().map_err(NotStarted::Failed)?;
     lifecycle::make_room(&mut settings.limits, &settings.listen);
-    let mut handed_over = arguments.take_over.then(|| take_over(&settings)).transpose()?;
-    let house = build(settings, arguments)?;
+    let (mut inherited, memory, prepared) = match arguments.take_over {
+        true => take_over(&settings, arguments)?,
+        false => (Inherited::default(), None, Prepared::new()?),
+    };
+    let house = build(settings, arguments, prepared)?;
     let watcher = Watcher::start(house.store.clone(), &house.settings.policies, now);
     let watcher = watcher.map_err(|error| failed("the thread that watches policies cannot be started", &error))?;
     let tls_watcher = house.tls.clone().map(|tls| watch_tls(tls, &house.settings.policies)).transpose()?;
-    let mut nothing = Inherited::default();
-    let inherited = handed_over.as_mut().map_or(&mut nothing, |handed_over| &mut handed_over.sockets);
-    let doors = Doors::take(&house, inherited).map_err(NotStarted::Failed)?;
-    let memory = handed_over.as_ref().map(|handed_over| handed_over.memory.as_slice());
-    let memory = lifecycle::memory(house.settings.signatures.nonces, memory).map_err(NotStarted::Failed)?;
+    let doors = Doors::take(&house, &mut inherited).map_err(NotStarted::Failed)?;
+    inherited.close();
+    let memory = lifecycle::memory(house.settings.signatures.nonces, memory.as_deref()).map_err(NotStarted::Failed)?;
     banner::welcome(&house, &doors, &arguments.settings.config);
     let successor = lifecycle::run(&house, doors, &watcher.reloader(), memory).map_err(NotStarted::Failed)?;
     drop((watcher, tls_watcher));
@@ -97,20 +99,61 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     Ok(())
 }
 
-/// Waits until whoever serves now hands over. What would keep this one from serving is found before.
-fn take_over(settings: &Settings) -> Result<HandedOver, NotStarted> {
+/// What a successor has ready before whoever serves begins to end.
+struct Prepared {
+    metrics: Metrics,
+    upstream: Option<Upstream>,
+}
+
+impl Prepared {
+    /// Nothing but metrics.
+    fn new() -> Result<Self, NotStarted> {
+        let metrics = Metrics::new().map_err(|error| failed("metrics cannot be set up", &error))?;
+        Ok(Self { metrics, upstream: None })
+    }
+
+    /// Everything that can be had while somebody else serves: what would keep this one from serving is found now.
+    fn for_taking_over(settings: &Settings, arguments: &Serve) -> Result<Self, NotStarted> {
+        let mut found = inspect(settings).problems;
+        found.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
+        if !found.is_empty() {
+            return Err(NotStarted::Problems(found));
+        }
+        settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose().map_err(NotStarted::Problems)?;
+        Audit::check(&settings.log.audit).map_err(|error| audit_failed(settings, &error))?;
+        if !arguments.ephemeral {
+            served::open(&settings.kms.data).map_err(|error| NotStarted::Failed(error.to_string()))?;
+        }
+        let mut prepared = Self::new()?;
+        let Some(upstream) = &settings.upstream else { return Ok(prepared) };
+        let store = Arc::new(Store::open(settings, now()).map_err(NotStarted::Problems)?);
+        let metrics = prepared.metrics.elsewhere.clone();
+        let upstream = Upstream::open(settings, upstream, store, metrics, now).map_err(NotStarted::Problems)?;
+        upstream.warm_up().map_err(NotStarted::Failed)?;
+        prepared.upstream = Some(upstream);
+        Ok(prepared)
+    }
+}
+
+/// Waits until whoever serves now handed over, and is gone.
+fn take_over(settings: &Settings, arguments: &Serve) -> Result<(Inherited, Option<Vec<u8>>, Prepared), NotStarted> {
     let Some(path) = &settings.listen.handover else {
         return Err(NotStarted::Failed("--take-over needs listen.handover in the settings".to_owned()));
     };
-    let found = inspect(settings).problems;
-    if !found.is_empty() {
-        return Err(NotStarted::Problems(found));
-    }
+    let prepared = Prepared::for_taking_over(settings, arguments)?;
     let cannot =
         |why| NotStarted::Failed(format!("nobody can hand over at listen.handover = \"{}\": {why}", shown(path)));
     let successor = Successor::wait_at(path).map_err(cannot)?;
     banner::waiting(path);
-    successor.take_over().map_err(|error| cannot(error.to_string()))
+    let (inherited, predecessor) = successor
+        .accept(|inherited| lifecycle::reserve(settings, inherited))
+        .map_err(|error| cannot(error.to_string()))?;
+    tracing::info!("taking over when the one that serves has answered its requests");
+    let memory = predecessor.gone();
+    if memory.is_none() {
+        tracing::warn!("the one that served ended before it handed over what it remembers of requests");
+    }
+    Ok((inherited, memory, prepared))
 }
 
 /// Takes new certificates as they come.
@@ -120,7 +163,7 @@ fn watch_tls(tls: Arc<Tls>, policies: &Policies) -> Result<Watcher, NotStarted> 
     watcher.map_err(|error| failed("the thread that watches TLS files cannot be started", &error))
 }
 
-fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
+fn build(settings: Settings, arguments: &Serve, prepared: Prepared) -> Result<House, NotStarted> {
     let tls = settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose();
     let mut settings = settings;
     if arguments.ephemeral {
@@ -145,16 +188,11 @@ fn build(settings: Settings, arguments: &Serve) -> Result<House, NotStarted> {
             return Err(NotStarted::Problems(problems));
         }
     };
-    let metrics = Metrics::new().map_err(|error| failed("metrics cannot be set up", &error))?;
-    let audit = Audit::start(&settings.log.audit, metrics.audit_dropped.clone()).map_err(|error| {
-        let target = match &settings.log.audit {
-            AuditTarget::File(path) => shown(path),
-            _ => "its thread".to_owned(),
-        };
-        failed(&format!("the audit trail (log.audit) cannot be written to {target}"), &error)
-    })?;
+    let Prepared { metrics, upstream } = prepared;
+    let audit = Audit::start(&settings.log.audit, metrics.audit_dropped.clone());
+    let audit = audit.map_err(|error| audit_failed(&settings, &error))?;
     let telemetry = Telemetry { metrics: Arc::new(metrics), audit: Arc::new(audit) };
-    let behind = behind(&settings, arguments, &store, &telemetry)?;
+    let behind = behind(&settings, arguments, &store, &telemetry, upstream)?;
     telemetry.metrics.trust_upstream.set(i64::from(settings.signatures.rules.trust_upstream));
     Ok(House { settings, store, behind, tls, telemetry, ephemeral: arguments.ephemeral })
 }
@@ -165,6 +203,7 @@ fn behind(
     arguments: &Serve,
     store: &Arc<Store>,
     telemetry: &Telemetry,
+    prepared: Option<Upstream>,
 ) -> Result<Behind, NotStarted> {
     let told = |error: OpenError| match error {
         OpenError::Seed(problems) => NotStarted::Problems(problems),
@@ -181,8 +220,19 @@ fn behind(
     let sessions = sessions.map_err(|error| NotStarted::Failed(error.to_string()))?;
     store.publish_sessions(Arc::new(sessions));
     let metrics = telemetry.metrics.elsewhere.clone();
-    let upstream = Upstream::open(settings, upstream, store.clone(), metrics, now);
+    let upstream = match prepared {
+        Some(prepared) => Ok(prepared.over(store.clone())),
+        None => Upstream::open(settings, upstream, store.clone(), metrics, now),
+    };
     upstream.map(|upstream| Behind::Elsewhere(Arc::new(upstream))).map_err(NotStarted::Problems)
+}
+
+fn audit_failed(settings: &Settings, error: &dyn Display) -> NotStarted {
+    let target = match &settings.log.audit {
+        AuditTarget::File(path) => shown(path),
+        _ => "its thread".to_owned(),
+    };
+    failed(&format!("the audit trail (log.audit) cannot be written to {target}"), error)
 }
 
 fn failed(what: &str, error: &dyn Display) -> NotStarted {

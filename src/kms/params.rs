@@ -44,8 +44,11 @@ impl Params {
     ///
     /// # Errors
     /// A parameter stands in both, even with equal values: clients disagree about which of them is signed.
-    pub fn merge(mut self, other: &Self) -> Result<Self, KmsError> {
-        self.0.extend(other.0.iter().cloned());
+    pub fn merge(mut self, other: Self) -> Result<Self, KmsError> {
+        if other.0.is_empty() {
+            return Ok(self);
+        }
+        self.0.extend(other.0);
         self.0.sort();
         self.without_repetition()
     }
@@ -115,7 +118,14 @@ impl Params {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Those whose name `keep` accepts.
+    /// Only those whose name `keep` accepts.
+    #[must_use]
+    pub fn retaining(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|(name, _)| keep(name));
+        self
+    }
+
+    /// Those whose name `keep` accepts, once more.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())

@@ -88,7 +88,7 @@ impl KmsRequest {
         refuse_ambiguous_headers(raw.headers)?;
         let query = Params::decode(query_of(raw)?)?;
         let form = form_of(raw)?;
-        let all = query.clone().merge(&form)?;
+        let all = query.clone().merge(form)?;
         all.refuse_look_alikes()?;
         refuse_claims(raw.headers, &all)?;
         let scheme = Scheme::parse(raw.headers, &query, &all, !raw.body.is_empty())?;
@@ -96,11 +96,12 @@ impl KmsRequest {
         let name = action_of(raw.headers, &all, &scheme)?;
         let api = api_of(raw.headers, &all, name)?;
         let call = call_of(api, name)?;
+        let region = region_of(&all, &scheme, api)?;
         Ok(Self {
             api,
             call,
-            params: all.filtered(|name| !PUBLIC.contains(&name)),
-            region: region_of(&all, &scheme, api)?,
+            params: all.retaining(|name| !PUBLIC.contains(&name)),
+            region,
             format: Format::requested(raw),
             scheme,
             if_match: if_match_of(raw.headers)?,

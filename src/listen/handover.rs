@@ -1,12 +1,14 @@
 //! Handing sockets over to a successor: a new Keyward, with other settings or of another version, goes on at the same
 //! sockets, and no client finds the door closed.
 //!
-//! The successor waits at a Unix socket. Whoever hands over connects there and sends the listening sockets and what must
-//! not be forgotten; when it has ended, the successor opens the doors. Meanwhile clients wait in the sockets' queues. Both run
-//! as the same user.
+//! The successor waits at a Unix socket. Whoever hands over connects there and sends the listening sockets; the successor says
+//! whether it can serve with them, and only then the other one begins to end. When it has, it sends what must not be
+//! forgotten, and the successor says that it has it, or the other one opens its doors again. The successor opens its own when
+//! the process that handed over is gone. Meanwhile clients wait in the sockets' queues. Both run as the same user.
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -30,26 +32,36 @@ const NAMES_BYTES_MAX: usize = 4096;
 /// How much may be handed over beside sockets, in bytes: the memory of a hundred million requests would be more.
 const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// How long each write and read may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long each part of a conversation may take in which nobody waits for requests to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Listening sockets by the names of their settings and addresses.
+/// The longest reason why somebody cannot serve, in bytes.
+const REASON_BYTES_MAX: u64 = 4096;
+
+/// What somebody says who can serve with the sockets that it got, and later who has everything.
+const READY: &[u8] = b"ready\n";
+
+/// Listening sockets by where they listen.
 #[derive(Default)]
 pub struct Inherited(HashMap<String, OwnedFd>);
 
 impl Inherited {
-    /// The socket of this setting at this address, if it was handed over. It is nobody else's any more.
+    /// These.
+    pub fn of(sockets: impl IntoIterator<Item = (String, OwnedFd)>) -> Self {
+        Self(sockets.into_iter().collect())
+    }
+
+    /// The socket of this name, if it was handed over. It is nobody else's any more.
     pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
         self.0.remove(name)
     }
-}
 
-/// What was handed over.
-pub struct HandedOver {
-    /// The sockets.
-    pub sockets: Inherited,
-    /// What must not be forgotten.
-    pub memory: Vec<u8>,
+    /// Closes those that are left, which nobody listens at any more. The files of Unix sockets go with them.
+    pub fn close(self) {
+        for path in self.0.keys().filter_map(|name| name.strip_prefix("unix ")) {
+            drop(unix::File::taken_over(Path::new(path)));
+        }
+    }
 }
 
 /// A successor that waits.
@@ -69,19 +81,57 @@ impl Successor {
         Ok(Self { listener, _file: file })
     }
 
-    /// Blocks until somebody handed over and ended. Whoever connects as another user, or says nothing sensible, is not
-    /// listened to.
+    /// Blocks until somebody offers its sockets, and `can_serve` with them. Whoever connects as another user, or says nothing
+    /// sensible, is not listened to.
     ///
     /// # Errors
     /// Nobody can connect any more.
-    pub fn take_over(&self) -> io::Result<HandedOver> {
+    pub fn accept(
+        &self,
+        can_serve: impl Fn(Inherited) -> Result<Inherited, String>,
+    ) -> io::Result<(Inherited, Predecessor)> {
         loop {
             let (stream, _) = self.listener.accept()?;
-            match is_of_ours(&stream).and_then(|()| receive(&stream)) {
-                Ok(handed_over) => return Ok(handed_over),
-                Err(error) => tracing::warn!(%error, "somebody connected to hand over, and did not"),
+            let offered = is_of_ours(&stream).and_then(|()| receive(&stream));
+            let answered = offered.and_then(|offered| answer(&stream, can_serve(offered)));
+            match answered {
+                Ok(inherited) => return Ok((inherited, Predecessor(stream))),
+                Err(error) => {
+                    tracing::warn!(%error, "somebody offered to hand over, and nothing came of it; still waiting")
+                }
             }
         }
+    }
+}
+
+/// Whoever hands over, and still serves.
+pub struct Predecessor(UnixStream);
+
+impl Predecessor {
+    /// Blocks until it is gone: what must not be forgotten; `None` if it ended before it told.
+    pub fn gone(mut self) -> Option<Vec<u8>> {
+        let memory = self.memory().ok();
+        // To its end, which is that of the process.
+        let _ = self.0.read_to_end(&mut Vec::new());
+        memory
+    }
+
+    fn memory(&mut self) -> io::Result<Vec<u8>> {
+        // Requests end before it comes.
+        self.0.set_read_timeout(None)?;
+        let mut length = [0; 8];
+        self.0.read_exact(&mut length)?;
+        let length = u64::from_be_bytes(length);
+        if length > MEMORY_BYTES_MAX {
+            return Err(io::Error::other("there is too much to remember"));
+        }
+        let mut memory = Vec::new();
+        (&self.0).take(length).read_to_end(&mut memory)?;
+        if u64::try_from(memory.len()).ok() != Some(length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.0.write_all(READY)?;
+        Ok(memory)
     }
 }
 
@@ -93,8 +143,9 @@ fn is_of_ours(stream: &UnixStream) -> io::Result<()> {
     Err(io::Error::other(format!("user {} is not the one that this program runs as", theirs.as_raw())))
 }
 
-fn receive(stream: &UnixStream) -> io::Result<HandedOver> {
+fn receive(stream: &UnixStream) -> io::Result<Inherited> {
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     let mut names = vec![0; NAMES_BYTES_MAX];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -108,37 +159,33 @@ fn receive(stream: &UnixStream) -> io::Result<HandedOver> {
     let names = std::str::from_utf8(names.get(..received.bytes).unwrap_or_default()).map_err(io::Error::other)?;
     let names: Vec<&str> = names.strip_suffix('\n').unwrap_or_default().split('\n').collect();
     if names.len() != sockets.len() {
-        return Err(io::Error::other(format!("{} sockets came, and {} names", sockets.len(), names.len())));
+        return Err(io::Error::other("it said nothing, or nothing that makes sense"));
     }
-    let sockets = names.into_iter().map(str::to_owned).zip(sockets).collect();
-    let mut memory = Vec::new();
-    // To its end, which is that of whoever hands over.
-    stream.set_read_timeout(None)?;
-    stream.take(MEMORY_BYTES_MAX).read_to_end(&mut memory)?;
-    Ok(HandedOver { sockets: Inherited(sockets), memory })
+    Ok(Inherited::of(names.into_iter().map(str::to_owned).zip(sockets)))
 }
 
-/// Somebody who waits to take over.
+fn answer(mut stream: &UnixStream, can_serve: Result<Inherited, String>) -> io::Result<Inherited> {
+    let inherited = can_serve.map_err(|why| {
+        let _ = stream.write_all(why.as_bytes());
+        io::Error::other(why)
+    })?;
+    stream.write_all(READY)?;
+    Ok(inherited)
+}
+
+/// Somebody who takes over, and could serve at once.
 pub struct Heir(UnixStream);
 
 impl Heir {
-    /// Finds the successor that waits at this socket.
+    /// Offers sockets with their names to the successor that waits at this path. Blocks for a moment.
     ///
     /// # Errors
-    /// Nobody waits there, or another user does.
-    pub fn find(path: &Path) -> io::Result<Self> {
+    /// Nobody waits there, another user does, or it cannot serve: in its own words.
+    pub fn find(path: &Path, sockets: &[(String, OwnedFd)]) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
         is_of_ours(&stream)?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self(stream))
-    }
-
-    /// Hands over sockets with their names, and what must not be forgotten. The successor goes on when what this returns
-    /// is dropped, or the process ends.
-    ///
-    /// # Errors
-    /// The successor is gone.
-    pub fn hand_over(mut self, sockets: &[(String, OwnedFd)], memory: &[u8]) -> io::Result<UnixStream> {
+        stream.set_read_timeout(Some(PATIENCE))?;
         let names: String = sockets.iter().map(|(name, _)| format!("{name}\n")).collect();
         let handles: Vec<BorrowedFd<'_>> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX))];
@@ -146,12 +193,60 @@ impl Heir {
         if !control.push(SendAncillaryMessage::ScmRights(&handles)) {
             return Err(io::Error::other("there are more sockets than can be handed over"));
         }
-        let sent = sendmsg(&self.0, &[IoSlice::new(names.as_bytes())], &mut control, SendFlags::empty())?;
+        let sent = sendmsg(&stream, &[IoSlice::new(names.as_bytes())], &mut control, SendFlags::empty())?;
         if sent != names.len() {
             return Err(io::Error::other("the names of the sockets were cut off"));
         }
+        let heir = Self(stream);
+        heir.is_ready()?;
+        Ok(heir)
+    }
+
+    /// Hands over what must not be forgotten. The successor goes on when what this returns is dropped, or the process ends.
+    /// Blocks for a moment.
+    ///
+    /// # Errors
+    /// The successor is gone, or does not say that it has it.
+    pub fn hand_over(mut self, memory: &[u8]) -> io::Result<UnixStream> {
+        let length = u64::try_from(memory.len()).map_err(io::Error::other)?;
+        self.0.write_all(&length.to_be_bytes())?;
         self.0.write_all(memory)?;
+        self.is_ready()?;
         Ok(self.0)
+    }
+
+    /// Whether the successor still waits.
+    pub fn is_there(&self) -> bool {
+        let mut space: [std::mem::MaybeUninit<u8>; 0] = [];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = recvmsg(&self.0, &mut [IoSliceMut::new(&mut [0])], &mut control, flags);
+        // Nothing is said, which is not the same as the end.
+        peeked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
+    }
+
+    fn is_ready(&self) -> io::Result<()> {
+        let mut said = vec![0; READY.len()];
+        let mut stream = &self.0;
+        let mut read = 0;
+        while read < said.len() {
+            match stream.read(said.get_mut(read..).unwrap_or_default())? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        if said == READY {
+            return Ok(());
+        }
+        let mut rest = Vec::new();
+        let _ = stream.take(REASON_BYTES_MAX).read_to_end(&mut rest);
+        said.truncate(read);
+        said.extend(rest);
+        let _ = stream.shutdown(Shutdown::Both);
+        match String::from_utf8_lossy(&said).trim() {
+            "" => Err(io::Error::other("it is gone")),
+            why => Err(io::Error::other(why.to_owned())),
+        }
     }
 }
 
@@ -162,32 +257,71 @@ mod tests {
 
     use super::*;
 
+    fn listener() -> (TcpListener, Vec<(String, OwnedFd)>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sockets = vec![("x".to_owned(), OwnedFd::from(listener.try_clone().unwrap()))];
+        (listener, sockets)
+    }
+
     #[test]
     fn a_client_in_the_queue_is_served_by_the_successor() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("handover.sock");
-        assert!(Heir::find(&path).is_err(), "nobody waits");
+        let (listener, sockets) = listener();
+        assert!(Heir::find(&path, &sockets).is_err(), "nobody waits");
         let successor = Successor::wait_at(&path).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut client = TcpStream::connect(address).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.write_all(b"hello").unwrap();
         let taking = thread::spawn(move || {
-            let mut handed_over = successor.take_over().unwrap();
-            (handed_over.sockets.take("listen.api x"), handed_over.sockets.take("listen.api x"), handed_over.memory)
+            let (mut inherited, predecessor) = successor.accept(Ok).unwrap();
+            (inherited.take("x"), inherited.take("x"), predecessor.gone())
         });
         // Whoever says nothing sensible is not listened to.
         drop(UnixStream::connect(&path).unwrap());
-        let sockets = [("listen.api x".to_owned(), OwnedFd::from(listener))];
-        let stream = Heir::find(&path).unwrap().hand_over(&sockets, b"memory").unwrap();
-        drop(sockets);
-        drop(stream);
+        let heir = Heir::find(&path, &sockets).unwrap();
+        assert!(heir.is_there());
+        let stream = heir.hand_over(b"memory").unwrap();
+        drop((listener, sockets, stream));
         let (socket, again, memory) = taking.join().unwrap();
         assert!(again.is_none());
-        assert_eq!(memory, b"memory");
+        assert_eq!(memory.as_deref(), Some(&b"memory"[..]));
         let (mut stream, _) = TcpListener::from(socket.unwrap()).accept().unwrap();
         let mut told = [0; 5];
         stream.read_exact(&mut told).unwrap();
         assert_eq!(&told, b"hello");
+    }
+
+    #[test]
+    fn whoever_cannot_serve_says_so_and_whoever_is_gone_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("handover.sock");
+        let (_listener, sockets) = listener();
+        let successor = Successor::wait_at(&path).unwrap();
+        let taking = thread::spawn(move || {
+            let refused = std::cell::Cell::new(false);
+            let may =
+                |inherited| if refused.replace(true) { Ok(inherited) } else { Err("its port is taken".to_owned()) };
+            successor.accept(may).map(|(_, predecessor)| drop(predecessor)).unwrap();
+        });
+        let why = Heir::find(&path, &sockets).err().unwrap();
+        assert_eq!(why.to_string(), "its port is taken");
+        let heir = Heir::find(&path, &sockets).unwrap();
+        taking.join().unwrap();
+        assert!(!heir.is_there());
+        assert!(heir.hand_over(b"memory").is_err(), "nobody has it");
+    }
+
+    #[test]
+    fn a_predecessor_that_dies_leaves_its_sockets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("handover.sock");
+        let (_listener, sockets) = listener();
+        let successor = Successor::wait_at(&path).unwrap();
+        let taking = thread::spawn(move || {
+            let (mut inherited, predecessor) = successor.accept(Ok).unwrap();
+            (inherited.take("x").is_some(), predecessor.gone())
+        });
+        drop(Heir::find(&path, &sockets).unwrap());
+        assert_eq!(taking.join().unwrap(), (true, None));
     }
 }

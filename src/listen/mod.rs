@@ -28,7 +28,7 @@ use pingora::server::ShutdownWatch;
 
 pub use allowance::Allowance;
 pub use guests::{Guest, GuestCounters, Guests};
-pub use handover::{HandedOver, Heir, Inherited, Successor};
+pub use handover::{Heir, Inherited, Predecessor, Successor};
 pub use tls::{Tls, Verified};
 
 use crate::kms::Origin;
@@ -90,6 +90,12 @@ impl Peer {
     }
 }
 
+/// The name of a TCP socket, by which a successor knows it: its address, whatever it is for. Ports that the system chooses
+/// have none.
+fn name_of(setting: &str, address: SocketAddr) -> String {
+    if address.port() == 0 { format!("tcp {setting} {address}") } else { format!("tcp {address}") }
+}
+
 impl Door {
     /// A door on a TCP address, which may have been handed over. `setting` is its name in the settings.
     ///
@@ -101,7 +107,7 @@ impl Door {
         patience: Duration,
         inherited: &mut Inherited,
     ) -> Result<Self, String> {
-        let name = format!("{setting} {address}");
+        let name = name_of(setting, address);
         let listener = inherited.take(&name).map_or_else(|| TcpListener::bind(address), |it| Ok(it.into()));
         let listener = listener.and_then(|it| it.set_nonblocking(true).map(|()| it));
         let listener = listener.map_err(|error| match error.kind() {
@@ -118,13 +124,25 @@ impl Door {
     /// # Errors
     /// Says why it cannot be had.
     pub fn unix(setting: &str, socket: &Socket, patience: Duration, inherited: &mut Inherited) -> Result<Self, String> {
-        let name = format!("{setting} {}", socket.path.display());
+        let name = format!("unix {}", socket.path.display());
         let taken_over =
             inherited.take(&name).and_then(|it| Some((it.into(), unix::File::taken_over(&socket.path).ok()?)));
         let (listener, file) = taken_over
             .map_or_else(|| unix::bind(socket), Ok)
             .map_err(|why| format!("{setting} = \"{}\" cannot be listened on: {why}", socket.path.display()))?;
         Ok(Self::new(name, Listening::Unix(listener, file), patience))
+    }
+
+    /// The same as a socket that is kept, in whatever way it was had.
+    ///
+    /// # Errors
+    /// The process may not have more file descriptors.
+    pub fn into_kept(self) -> io::Result<(String, OwnedFd)> {
+        let handle = self.handle()?;
+        if let Listening::Unix(_, file) = self.socket {
+            file.leave();
+        }
+        Ok(handle)
     }
 
     /// Its socket, once more, with the name by which a successor knows it.

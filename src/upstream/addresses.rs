@@ -1,5 +1,5 @@
 //! Where KMS is at present: its name is resolved again and again, the last good answer is kept, and an address that does
-//! not answer is left aside for a while.
+//! not answer is left aside until it can be connected to again, which no client has to try.
 //!
 //! Addresses that no KMS has are never dialled, whatever a name server says: those of a link, of metadata services, and
 //! those outside the networks that the settings name.
@@ -15,8 +15,12 @@ use crate::settings::Endpoint;
 /// How many addresses of one answer are used.
 const ADDRESSES_MAX: usize = 16;
 
-/// How long an address is left aside that could not be connected to.
+/// How long an address is left aside at first; twice as long each time, up to the second.
 const ASIDE: Duration = Duration::from_secs(5);
+const ASIDE_MAX: Duration = Duration::from_secs(60);
+
+/// How many requests in a row an address may leave without an answer.
+const SILENT_MAX: u32 = 2;
 
 /// Where Alibaba Cloud's instances find their metadata.
 const METADATA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
@@ -35,9 +39,41 @@ struct Known {
     turn: usize,
 }
 
+#[derive(Clone)]
 struct Address {
     socket: SocketAddr,
+    /// While it is left aside: when it is worth a try.
     aside_until: Option<Instant>,
+    /// For how long it was left aside last, since it answered.
+    aside_for: Option<Duration>,
+    /// How many requests it left without an answer, since it answered.
+    silent: u32,
+    answered: Option<Instant>,
+}
+
+impl Address {
+    fn new(socket: SocketAddr) -> Self {
+        Self { socket, aside_until: None, aside_for: None, silent: 0, answered: None }
+    }
+
+    fn leave_aside(&mut self, now: Instant) {
+        let time = self.aside_for.map_or(ASIDE, |before| (before * 2).min(ASIDE_MAX));
+        self.aside_for = Some(time);
+        self.aside_until = Some(now + time);
+    }
+}
+
+/// What an address did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Did {
+    /// It answered, whatever it said.
+    Answer,
+    /// It could be connected to, by nobody who wanted something.
+    Connect,
+    /// It could not be connected to.
+    NotConnect,
+    /// It left something without an answer that was begun then.
+    NotAnswer(Instant),
 }
 
 /// What resolving came to.
@@ -78,10 +114,8 @@ impl Addresses {
             return Resolved::Unusable;
         }
         let mut known = self.lock();
-        let aside = |socket: &SocketAddr| {
-            known.all.iter().find(|address| address.socket == *socket).and_then(|address| address.aside_until)
-        };
-        let all = sockets.iter().map(|socket| Address { socket: *socket, aside_until: aside(socket) }).collect();
+        let before = |socket: &SocketAddr| known.all.iter().find(|address| address.socket == *socket).cloned();
+        let all = sockets.iter().map(|socket| before(socket).unwrap_or_else(|| Address::new(*socket))).collect();
         known.all = all;
         Resolved::Usable(sockets.len())
     }
@@ -100,30 +134,55 @@ impl Addresses {
     }
 
     /// Which addresses to try, the best first: each in its turn, those that are left aside last.
-    pub fn in_turn(&self, now: Instant) -> Vec<SocketAddr> {
+    pub fn in_turn(&self) -> Vec<SocketAddr> {
         let mut known = self.lock();
         known.turn = known.turn.wrapping_add(1);
         let (turn, count) = (known.turn, known.all.len().max(1));
         let (front, back) = known.all.split_at_checked(turn % count).unwrap_or((&[], &known.all));
         let in_turn = back.iter().chain(front);
-        let is_aside = |address: &&Address| address.aside_until.is_some_and(|until| until > now);
+        let is_aside = |address: &&Address| address.aside_until.is_some();
         let (aside, good): (Vec<&Address>, Vec<&Address>) = in_turn.partition(is_aside);
         good.into_iter().chain(aside).map(|address| address.socket).collect()
     }
 
-    /// An address could be connected to, or not.
-    pub fn tried(&self, socket: SocketAddr, connected: bool, now: Instant) {
+    /// Notes what an address did. Whether it was left aside before, and whether it is now.
+    pub fn tried(&self, socket: SocketAddr, did: Did, now: Instant) -> (bool, bool) {
         let mut known = self.lock();
-        if let Some(address) = known.all.iter_mut().find(|address| address.socket == socket) {
-            address.aside_until = (!connected).then(|| now + ASIDE);
+        let Some(address) = known.all.iter_mut().find(|address| address.socket == socket) else {
+            return (false, false);
+        };
+        let before = address.aside_until.is_some();
+        match did {
+            Did::Answer => *address = Address { answered: Some(now), ..Address::new(socket) },
+            // What it does with a request is another matter: once more without an answer, and it is left aside longer.
+            Did::Connect => address.aside_until = None,
+            Did::NotConnect => address.leave_aside(now),
+            Did::NotAnswer(begun) if address.answered.is_some_and(|answered| answered >= begun) => {}
+            Did::NotAnswer(_) => {
+                address.silent = address.silent.saturating_add(1);
+                if address.silent >= SILENT_MAX {
+                    address.leave_aside(now);
+                }
+            }
         }
+        (before, address.aside_until.is_some())
+    }
+
+    /// Those that are left aside and worth a try; each is worth another one only later.
+    pub fn worth_a_try(&self, now: Instant) -> Vec<SocketAddr> {
+        let mut known = self.lock();
+        let due = known.all.iter_mut().filter(|address| address.aside_until.is_some_and(|until| until <= now));
+        due.map(|address| {
+            address.aside_until = Some(now + address.aside_for.unwrap_or(ASIDE));
+            address.socket
+        })
+        .collect()
     }
 
     /// How many addresses there are, and how many of them are not left aside.
-    pub fn count(&self, now: Instant) -> (usize, usize) {
+    pub fn count(&self) -> (usize, usize) {
         let known = self.lock();
-        let good = known.all.iter().filter(|address| address.aside_until.is_none_or(|until| until <= now)).count();
-        (known.all.len(), good)
+        (known.all.len(), known.all.iter().filter(|address| address.aside_until.is_none()).count())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -167,19 +226,19 @@ mod tests {
             let addresses = named("kms.example", networks);
             assert_eq!(addresses.take(&sockets(&[answer])) == Resolved::Usable(1), expected, "{answer}");
         }
-        assert_eq!(named("127.0.0.1", &[]).in_turn(Instant::now()), sockets(&["127.0.0.1"]));
-        assert_eq!(named("169.254.169.254", &[]).in_turn(Instant::now()), []);
+        assert_eq!(named("127.0.0.1", &[]).in_turn(), sockets(&["127.0.0.1"]));
+        assert_eq!(named("169.254.169.254", &[]).in_turn(), []);
     }
 
     /// H07: the last good answer stays, and an answer is as long as it may be.
     #[test]
     fn a_bad_answer_changes_nothing() {
-        let (addresses, now) = (named("kms.example", &[]), Instant::now());
-        assert_eq!(addresses.in_turn(now), []);
+        let addresses = named("kms.example", &[]);
+        assert_eq!(addresses.in_turn(), []);
         assert_eq!(addresses.take(&sockets(&["203.0.113.1", "127.0.0.1"])), Resolved::Usable(1));
         for bad in [&[][..], &["127.0.0.1"]] {
             assert_eq!(addresses.take(&sockets(bad)), Resolved::Unusable);
-            assert_eq!(addresses.in_turn(now), sockets(&["203.0.113.1"]));
+            assert_eq!(addresses.in_turn(), sockets(&["203.0.113.1"]));
         }
         let many: Vec<String> = (0..1000).map(|at| format!("10.0.{}.{}", at / 250, at % 250 + 1)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -191,16 +250,46 @@ mod tests {
         let (addresses, now) = (named("kms.example", &[]), Instant::now());
         let all = sockets(&["203.0.113.1", "203.0.113.2", "203.0.113.3"]);
         addresses.take(&all);
-        let firsts: Vec<SocketAddr> = (0..3).map(|_| addresses.in_turn(now)[0]).collect();
+        let firsts: Vec<SocketAddr> = (0..3).map(|_| addresses.in_turn()[0]).collect();
         assert!(all.iter().all(|socket| firsts.contains(socket)), "{firsts:?}");
-        addresses.tried(all[0], false, now);
+        assert_eq!(addresses.tried(all[0], Did::NotConnect, now), (false, true));
         for _ in 0..6 {
-            assert_eq!(*addresses.in_turn(now).last().unwrap(), all[0]);
+            assert_eq!(*addresses.in_turn().last().unwrap(), all[0]);
         }
         addresses.take(&all);
-        assert_eq!(addresses.count(now), (3, 2), "a new answer does not heal it");
-        assert_eq!(addresses.count(now + ASIDE), (3, 3));
-        addresses.tried(all[0], true, now);
-        assert_eq!(addresses.count(now), (3, 3));
+        assert_eq!(addresses.count(), (3, 2), "a new answer does not heal it");
+        assert_eq!(addresses.worth_a_try(now), []);
+        let later = now + ASIDE;
+        assert_eq!(addresses.worth_a_try(later), [all[0]]);
+        assert_eq!(addresses.worth_a_try(later), [], "one try is enough");
+        assert_eq!(addresses.count(), (3, 2));
+        addresses.tried(all[0], Did::NotConnect, later);
+        assert_eq!(addresses.worth_a_try(later + ASIDE), [], "twice as long");
+        assert_eq!(addresses.worth_a_try(later + 2 * ASIDE), [all[0]]);
+        assert_eq!(addresses.tried(all[0], Did::Connect, later), (true, false));
+        assert_eq!(addresses.count(), (3, 3));
+    }
+
+    #[test]
+    fn an_address_that_takes_connections_and_says_nothing_is_left_aside() {
+        let (addresses, begun) = (named("kms.example", &[]), Instant::now());
+        let all = sockets(&["203.0.113.1", "203.0.113.2"]);
+        addresses.take(&all);
+        let now = begun + ASIDE;
+        addresses.tried(all[0], Did::Answer, now);
+        for _ in 0..9 {
+            let slow = addresses.tried(all[0], Did::NotAnswer(begun), now);
+            assert_eq!(slow, (false, false), "it answered others meanwhile");
+        }
+        addresses.tried(all[0], Did::NotAnswer(now + ASIDE), now + 2 * ASIDE);
+        assert_eq!(addresses.count(), (2, 2));
+        addresses.tried(all[0], Did::NotAnswer(now + ASIDE), now + 2 * ASIDE);
+        assert_eq!(addresses.count(), (2, 1));
+        addresses.tried(all[0], Did::Connect, now + 3 * ASIDE);
+        addresses.tried(all[0], Did::NotAnswer(now + 3 * ASIDE), now + 4 * ASIDE);
+        assert_eq!(addresses.count(), (2, 1), "once more is enough");
+        addresses.tried(all[0], Did::Answer, now + 4 * ASIDE);
+        addresses.tried(all[0], Did::NotAnswer(now + 5 * ASIDE), now + 5 * ASIDE);
+        assert_eq!(addresses.count(), (2, 2));
     }
 }

@@ -1,4 +1,7 @@
-//! The circuit: after so many failures in a row, nobody tries for a while, and then one does. Pure.
+//! The circuit: after so many failures in a row, nobody tries for a while, and then one does now and then. Pure.
+//!
+//! A failure counts only if nobody was answered since it began: one operation that KMS is slow with says nothing of the
+//! others.
 
 use std::time::{Duration, Instant};
 
@@ -7,73 +10,55 @@ use std::time::{Duration, Instant};
 pub struct Circuit {
     /// How many failures in a row open it.
     limit: u32,
-    /// How long it stays open at first.
+    /// How often one may try while it is open.
     pause: Duration,
     failures: u32,
-    state: State,
+    answered: Option<Instant>,
+    /// While it is open: when the next one may try.
+    next_try: Option<Instant>,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Closed,
-    /// Nobody tries until then.
-    Open(Instant, Duration),
-    /// One tries.
-    Trying(Duration),
-}
-
-/// The longest time that nobody tries.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 impl Circuit {
     /// A closed circuit.
     pub fn new(limit: u32, pause: Duration) -> Self {
-        Self { limit, pause, failures: 0, state: State::Closed }
+        Self { limit, pause, failures: 0, answered: None, next_try: None }
     }
 
-    /// Whether one may try now. When a pause is over, one may, and the others wait for what comes of it.
+    /// Whether one may try now. While it is open, one may in each pause, whatever came of those before.
     pub fn may_try(&mut self, now: Instant) -> bool {
-        match self.state {
-            State::Closed => true,
-            State::Open(until, pause) if now >= until => {
-                self.state = State::Trying(pause);
+        match self.next_try {
+            None => true,
+            Some(next) if now >= next => {
+                self.next_try = Some(now + self.pause);
                 true
             }
-            State::Open(..) | State::Trying(_) => false,
+            Some(_) => false,
         }
     }
 
-    /// KMS answered, whatever it said.
-    pub fn answered(&mut self) {
+    /// KMS answered, whatever it said. Whether the circuit closed by that.
+    pub fn answered(&mut self, now: Instant) -> bool {
         self.failures = 0;
-        self.state = State::Closed;
+        self.answered = Some(now);
+        self.next_try.take().is_some()
     }
 
-    /// KMS did not answer. Whether the circuit opened by that.
-    pub fn failed(&mut self, now: Instant) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        let pause = match self.state {
-            State::Closed if self.failures < self.limit => return false,
-            State::Closed => self.pause,
-            // Requests that were on their way already.
-            State::Open(..) => return false,
-            State::Trying(pause) => (pause * 2).min(PAUSE_MAX),
-        };
-        let was_closed = self.state == State::Closed;
-        self.state = State::Open(now + pause, pause);
-        was_closed
-    }
-
-    /// A try was given up before anything came of it: the next one may try at once.
-    pub fn given_up(&mut self, now: Instant) {
-        if let State::Trying(pause) = self.state {
-            self.state = State::Open(now, pause);
+    /// KMS did not answer something that was begun then. Whether the circuit opened by that.
+    pub fn failed(&mut self, begun: Instant, now: Instant) -> bool {
+        if self.answered.is_some_and(|answered| answered >= begun) {
+            return false;
         }
+        self.failures = self.failures.saturating_add(1);
+        let opens = self.next_try.is_none() && self.failures >= self.limit;
+        if opens {
+            self.next_try = Some(now + self.pause);
+        }
+        opens
     }
 
-    /// Whether nobody tries at present, but for one.
+    /// Whether nobody tries at present, but for one now and then.
     pub fn is_open(&self) -> bool {
-        self.state != State::Closed
+        self.next_try.is_some()
     }
 }
 
@@ -81,39 +66,36 @@ impl Circuit {
 mod tests {
     use super::*;
 
+    const PAUSE: Duration = Duration::from_secs(1);
+
     #[test]
-    fn failures_in_a_row_open_it_and_one_trial_closes_it() {
-        let (begin, pause) = (Instant::now(), Duration::from_secs(1));
-        let mut circuit = Circuit::new(3, pause);
-        assert!(!circuit.failed(begin) && !circuit.failed(begin));
-        circuit.answered();
-        assert!(!circuit.failed(begin) && !circuit.failed(begin) && circuit.may_try(begin));
-        assert!(circuit.failed(begin), "the third in a row");
-        assert!(circuit.is_open() && !circuit.may_try(begin));
-        assert!(!circuit.failed(begin), "one that was on its way");
-        let later = begin + pause;
-        assert!(circuit.may_try(later), "one may try");
-        assert!(!circuit.may_try(later), "and nobody else");
-        circuit.failed(later);
-        assert!(!circuit.may_try(later + pause), "twice as long");
-        assert!(circuit.may_try(later + 2 * pause));
-        circuit.answered();
-        assert!(!circuit.is_open() && circuit.may_try(later));
+    fn failures_in_a_row_open_it_and_an_answer_closes_it() {
+        let mut now = Instant::now();
+        let mut circuit = Circuit::new(3, PAUSE);
+        assert!(!circuit.failed(now, now) && !circuit.failed(now, now));
+        assert!(!circuit.answered(now), "it was not open");
+        now += PAUSE;
+        assert!(!circuit.failed(now, now) && !circuit.failed(now, now) && circuit.may_try(now));
+        assert!(circuit.failed(now, now), "the third in a row");
+        assert!(circuit.is_open() && !circuit.may_try(now));
+        assert!(!circuit.failed(now, now), "one that was on its way");
+        for _ in 0..9 {
+            now += PAUSE;
+            assert!(circuit.may_try(now), "one may try, whatever became of the last one");
+            assert!(!circuit.may_try(now), "and nobody else");
+        }
+        assert!(circuit.answered(now));
+        assert!(!circuit.is_open() && circuit.may_try(now));
     }
 
     #[test]
-    fn pauses_are_bounded_and_a_lost_trial_is_not_waited_for() {
-        let mut now = Instant::now();
-        let mut circuit = Circuit::new(1, Duration::from_secs(20));
-        circuit.failed(now);
-        for _ in 0..9 {
-            now += PAUSE_MAX;
-            assert!(circuit.may_try(now));
-            circuit.failed(now);
+    fn one_slow_operation_locks_nobody_out() {
+        let begun = Instant::now();
+        let mut circuit = Circuit::new(3, PAUSE);
+        circuit.answered(begun + PAUSE);
+        for _ in 0..99 {
+            assert!(!circuit.failed(begun, begun + 8 * PAUSE));
         }
-        now += PAUSE_MAX;
-        assert!(circuit.may_try(now) && !circuit.may_try(now));
-        circuit.given_up(now);
-        assert!(circuit.may_try(now) && !circuit.may_try(now));
+        assert!(circuit.may_try(begun + 8 * PAUSE));
     }
 }

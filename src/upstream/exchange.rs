@@ -3,17 +3,20 @@
 //! Each phase has its deadline and each part its limit. Nothing is sent twice here, and whatever goes wrong says whether
 //! KMS may have executed the request. A connection is kept only if the answer ended where it said it would.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use pingora::ErrorType;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
-use pingora::http::RequestHeader;
+use pingora::protocols::Stream;
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::{HttpPeer, Peer};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -121,7 +124,12 @@ pub struct Connections {
     idle: Duration,
     answer_bytes: usize,
     metrics: UpstreamMetrics,
+    /// What was said last of addresses that cannot be connected to.
+    told: Mutex<HashMap<String, String>>,
 }
+
+/// How many addresses that is remembered of.
+const TOLD_MAX: usize = 64;
 
 impl Connections {
     /// None yet. `ca` names a file that was found to hold certificates.
@@ -136,6 +144,7 @@ impl Connections {
             idle: settings.idle,
             answer_bytes: settings.answer_bytes,
             metrics,
+            told: Mutex::default(),
         }
     }
 
@@ -154,18 +163,20 @@ impl Connections {
     pub async fn exchange(&self, address: SocketAddr, outgoing: &Outgoing, fresh: bool) -> Result<Received, Failure> {
         let peer = self.peer(address);
         let (stream, is_reused) = self.connect(&peer, fresh).await?;
+        let failed = |(kind, was_silent)| Failure { kind, may_be_executed: true, was_stale: is_reused && was_silent };
+        let stream = self.send(stream, outgoing).await.map_err(failed)?;
         let mut session = HttpSession::new(stream);
-        let result = self.talk(&mut session, outgoing).await;
-        match result {
-            Ok(received) => {
-                self.keep(session, &peer).await;
-                Ok(received)
-            }
-            Err((kind, was_silent)) => Err(Failure { kind, may_be_executed: true, was_stale: is_reused && was_silent }),
-        }
+        let received = self.receive(&mut session).await.map_err(failed)?;
+        self.keep(session, &peer).await;
+        Ok(received)
     }
 
-    async fn connect(&self, peer: &HttpPeer, fresh: bool) -> Result<(pingora::protocols::Stream, bool), Failure> {
+    /// Whether a connection to an address can be made; it is closed at once.
+    pub async fn can_be_made(&self, address: SocketAddr) -> bool {
+        self.connect(&self.peer(address), true).await.is_ok()
+    }
+
+    async fn connect(&self, peer: &HttpPeer, fresh: bool) -> Result<(Stream, bool), Failure> {
         if !fresh && let Some(kept) = self.connector.reused_stream(peer).await {
             self.metrics.connections.with_label_values(&["reused"]).inc();
             return Ok((kept, true));
@@ -174,22 +185,56 @@ impl Connections {
         match timeout(self.patience.connect, self.connector.new_stream(peer)).await {
             Ok(Ok(stream)) => {
                 self.metrics.connections.with_label_values(&["new"]).inc();
+                self.tell(peer, None);
                 Ok((stream, false))
             }
-            Ok(Err(error)) => Err(failed(match error.etype() {
-                ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::TLSWantX509Lookup => {
-                    FailureKind::Tls
-                }
-                _ => FailureKind::Connect,
-            })),
-            Err(_) => Err(failed(FailureKind::Connect)),
+            Ok(Err(error)) => {
+                self.tell(peer, Some(error.to_string()));
+                Err(failed(match error.etype() {
+                    ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::TLSWantX509Lookup => {
+                        FailureKind::Tls
+                    }
+                    _ => FailureKind::Connect,
+                }))
+            }
+            Err(_) => {
+                self.tell(peer, Some("it takes too long".to_owned()));
+                Err(failed(FailureKind::Connect))
+            }
         }
     }
 
-    /// The answer; or why there is none, and whether nothing at all came back.
-    async fn talk(&self, session: &mut HttpSession, outgoing: &Outgoing) -> Result<Received, (FailureKind, bool)> {
-        let sent = timeout(self.patience.send, send(session, outgoing)).await;
+    /// Says what keeps us from connecting to an address, once for each change.
+    fn tell(&self, peer: &HttpPeer, problem: Option<String>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = peer.address().to_string();
+        match problem {
+            None => drop(told.remove(&address)),
+            Some(problem) if told.get(&address) == Some(&problem) => {}
+            Some(problem) => {
+                tracing::warn!(address, problem, "cannot connect to KMS");
+                if told.len() >= TOLD_MAX {
+                    told.clear();
+                }
+                told.insert(address, problem);
+            }
+        }
+    }
+
+    /// Sends a request in one piece, so that KMS is not woken for half of one. On failure, nothing came back.
+    async fn send(&self, mut stream: Stream, outgoing: &Outgoing) -> Result<Stream, (FailureKind, bool)> {
+        let wire = outgoing.wire();
+        let sending = async {
+            stream.write_all(&wire).await?;
+            stream.flush().await
+        };
+        let sent = timeout(self.patience.send, sending).await;
         sent.ok().and_then(Result::ok).ok_or((FailureKind::Send, true))?;
+        Ok(stream)
+    }
+
+    /// The answer; or why there is none, and whether nothing at all came back.
+    async fn receive(&self, session: &mut HttpSession) -> Result<Received, (FailureKind, bool)> {
         let head = timeout(self.patience.answer, read_head(session)).await;
         head.unwrap_or(Err((FailureKind::AnswerTimeout, false)))?;
         let body = timeout(self.patience.body, read_body(session, self.answer_bytes)).await;
@@ -214,23 +259,6 @@ impl Connections {
             self.connector.release_stream(stream, peer.reuse_hash(), Some(self.idle));
         }
     }
-}
-
-async fn send(session: &mut HttpSession, outgoing: &Outgoing) -> pingora::Result<()> {
-    let mut head =
-        RequestHeader::build(outgoing.method.as_str(), outgoing.target.as_bytes(), Some(outgoing.headers.len() + 1))?;
-    for (name, value) in &outgoing.headers {
-        head.append_header(name.clone(), value.as_slice())?;
-    }
-    if outgoing.method != "GET" || !outgoing.body.is_empty() {
-        head.insert_header("Content-Length", outgoing.body.len())?;
-    }
-    session.write_request_header(Box::new(head)).await?;
-    if !outgoing.body.is_empty() {
-        session.write_body(&outgoing.body).await?;
-    }
-    session.finish_body().await?;
-    Ok(())
 }
 
 async fn read_head(session: &mut HttpSession) -> Result<(), (FailureKind, bool)> {

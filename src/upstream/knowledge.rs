@@ -80,6 +80,11 @@ impl Knowledge {
         self.heard.len()
     }
 
+    /// The index as it is.
+    pub fn index(&self) -> ResourceIndex {
+        self.index.clone()
+    }
+
     /// The index, if it changed since it was taken last.
     pub fn take_changed(&mut self, now: Instant) -> Option<ResourceIndex> {
         self.forget_old(now);
@@ -218,14 +223,13 @@ impl Knowledge {
     }
 
     fn forget_old(&mut self, now: Instant) {
-        while let Some((heard, name)) = self.order.front().cloned() {
-            let is_stale = now.duration_since(heard) >= self.believed_for;
-            let is_last = self.heard.get(&name) == Some(&heard);
+        while let Some((heard, name)) = self.order.front() {
+            let is_stale = now.duration_since(*heard) >= self.believed_for;
+            let is_last = self.heard.get(name) == Some(heard);
             if is_last && !is_stale && self.heard.len() <= NAMES_MAX {
                 return;
             }
-            self.order.pop_front();
-            if is_last {
+            if let (Some((_, name)), true) = (self.order.pop_front(), is_last) {
                 self.forget(&name);
             }
         }

@@ -16,6 +16,7 @@ mod lookups;
 mod no_answer;
 mod outgoing;
 mod sending;
+mod warm;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -214,7 +215,7 @@ impl Upstream {
     /// How it stands.
     pub fn standing(&self) -> Standing {
         Standing {
-            addresses: self.addresses.count(Instant::now()),
+            addresses: self.addresses.count(),
             is_circuit_open: self.lock_circuit().is_open(),
             credentials: self.keys.reports(),
         }
@@ -222,7 +223,7 @@ impl Upstream {
 
     /// Sets the metrics that are only known when somebody looks.
     pub fn measure(&self) {
-        let (now, (all, good)) = ((self.clock)(), self.addresses.count(Instant::now()));
+        let (now, (all, good)) = ((self.clock)(), self.addresses.count());
         for (state, count) in [("good", good), ("aside", all - good)] {
             self.metrics.addresses.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
@@ -234,7 +235,8 @@ impl Upstream {
     /// what there is.
     pub async fn keep(self: Arc<Self>) {
         let listing = self.clone();
-        tokio::join!(self.keep_resolved(), listing.keep_listed());
+        let trying = self.clone();
+        tokio::join!(self.keep_resolved(), listing.keep_listed(), trying.keep_trying_addresses());
     }
 
     async fn keep_resolved(&self) {

@@ -3,6 +3,8 @@
 //! Written anew, it says what was judged, and nothing that was not read. As it came, its target and body are the client's
 //! bytes; of its headers only those go on that the API has, so that nothing is said by a proxy or about one.
 
+use zeroize::Zeroizing;
+
 use crate::authn::Signer;
 use crate::authz::Permit;
 use crate::kms::{ErrorCode, KmsError, Params, RawRequest, Scheme};
@@ -18,6 +20,41 @@ pub struct Outgoing {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Whether it can be written as one request that everybody reads alike. What was parsed always can.
+    pub fn is_sendable(&self) -> bool {
+        let is_token = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let is_visible = |byte: &u8| (b'!'..=b'~').contains(byte);
+        let is_value = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
+        ["GET", "POST", "PUT"].contains(&self.method.as_str())
+            && self.target.starts_with('/')
+            && self.target.as_bytes().iter().all(is_visible)
+            && self.headers.iter().all(|(name, value)| !name.is_empty() && is_token(name) && value.iter().all(is_value))
+    }
+
+    /// Its bytes over HTTP/1.1. They may hold a plaintext.
+    pub fn wire(&self) -> Zeroizing<Vec<u8>> {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let most = self.method.len() + self.target.len() + headers + self.body.len() + 64;
+        // Never grown, so that no copy of it stays behind.
+        let mut wire = Zeroizing::new(Vec::with_capacity(most));
+        for part in [self.method.as_bytes(), b" ", self.target.as_bytes(), b" HTTP/1.1\r\n"] {
+            wire.extend_from_slice(part);
+        }
+        for (name, value) in &self.headers {
+            for part in [name.as_bytes(), b": ", value.as_slice(), b"\r\n"] {
+                wire.extend_from_slice(part);
+            }
+        }
+        if self.method != "GET" || !self.body.is_empty() {
+            wire.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        wire.extend_from_slice(b"\r\n");
+        wire.extend_from_slice(&self.body);
+        wire
+    }
 }
 
 /// What everything that is sent says of who sends it.
@@ -121,6 +158,37 @@ mod tests {
             outgoing.headers.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_request_is_written_in_one_piece() {
+        let outgoing = |method: &str, name: &str, value: &[u8], body: &[u8]| Outgoing {
+            method: method.to_owned(),
+            target: "/?a=b".to_owned(),
+            headers: vec![(name.to_owned(), value.to_vec())],
+            body: body.to_vec(),
+        };
+        let text = |outgoing: &Outgoing| String::from_utf8(outgoing.wire().to_vec()).unwrap();
+        let post = outgoing("POST", "host", b"kms.example", b"c=d");
+        assert_eq!(text(&post), "POST /?a=b HTTP/1.1\r\nhost: kms.example\r\nContent-Length: 3\r\n\r\nc=d");
+        let get = outgoing("GET", "host", b"kms.example", b"");
+        assert_eq!(text(&get), "GET /?a=b HTTP/1.1\r\nhost: kms.example\r\n\r\n");
+        assert!(post.is_sendable() && get.is_sendable());
+        for (method, name, value) in [
+            ("HEAD", "host", &b"x"[..]),
+            ("GET /x HTTP/1.1\r\nGET", "host", b"x"),
+            ("POST", "host", b"x\r\ny: z"),
+            ("POST", "host", b"x\0"),
+            ("POST", "ho st", b"x"),
+            ("POST", "host: x\r\ny", b"x"),
+            ("POST", "", b"x"),
+        ] {
+            assert!(!outgoing(method, name, value, b"").is_sendable(), "{method:?} {name:?} {value:?}");
+        }
+        for target in ["", "x", "/ HTTP/1.1", "/\r\n", "/é"] {
+            let outgoing = Outgoing { target: target.to_owned(), ..outgoing("GET", "host", b"x", b"") };
+            assert!(!outgoing.is_sendable(), "{target:?}");
+        }
     }
 
     #[test]

@@ -226,3 +226,132 @@ fn nobody_ends_without_a_successor() {
     assert!(said.contains("KmsBrowse.json") && code == Some(1), "{said}");
     running.call(ALICE, "ListKeys", &[]).ok();
 }
+
+/// A request that takes long, and one that never comes whole: the successor waits for both, and serves afterwards.
+#[test]
+fn slow_requests_do_not_lose_a_successor() {
+    let kms = Scripted::start(|request, _| match request.operation().as_str() {
+        "ListKeys" => {
+            let text = r#"{"Keys":{"Key":[]},"RequestId":"r"}"#;
+            vec![Act::Drip(answer(200, text), Duration::from_millis(60))]
+        }
+        _ => vec![Act::Send(answer(200, r#"{"RequestId":"r"}"#))],
+    });
+    let changes = [
+        ("# handover = ", "handover = "),
+        ("body_ms = 4000", "body_ms = 20000"),
+        ("answer_ms = 8000", "answer_ms = 20000"),
+    ];
+    let house = plain(&kms.address, &changes);
+    let mut running = house.start();
+    let api = running.api.clone();
+    let slow = thread::spawn(move || ask(&mut tcp(&api), &signed_v1(KIM, "ListKeys", &[])).is_some());
+    assert!(wait(|| kms.count("ListKeys") == 1));
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    running.written_with("handing over to a successor");
+    // Whoever begins and never ends is waited for no longer than a request may take.
+    let mut lame = tcp(&running.api);
+    lame.write_all(b"POST / HTTP/1.1\r\n").unwrap();
+    let next = house.serving(successor);
+    assert!(running.ended().success());
+    assert!(slow.join().unwrap(), "it was answered");
+    next.call(KIM, "ListSecrets", &[]).ok();
+}
+
+/// A successor that dies while requests end, or that the signal for its predecessor reached too, leaves nobody without a door.
+#[test]
+fn a_successor_that_dies_is_no_end() {
+    let kms = Scripted::start(|request, _| match request.operation().as_str() {
+        "ListKeys" => {
+            let text = r#"{"Keys":{"Key":[]},"RequestId":"r"}"#;
+            vec![Act::Drip(answer(200, text), Duration::from_millis(20))]
+        }
+        _ => vec![Act::Send(answer(200, r#"{"RequestId":"r"}"#))],
+    });
+    let house = plain(&kms.address, &[("# handover = ", "handover = ")]);
+    let running = house.start();
+    let captured = post("", &signed_v1(KIM, "ListSecrets", &[]));
+    let send = || status_and_body(&crate::sandbox::exchange(&mut tcp(&running.api), &captured)).0;
+    assert_eq!(send(), 200);
+    let api = running.api.clone();
+    let slow = thread::spawn(move || ask(&mut tcp(&api), &signed_v1(KIM, "ListKeys", &[])).is_some());
+    assert!(wait(|| kms.count("ListKeys") == 1));
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    running.written_with("handing over to a successor");
+    successor.kill();
+    assert!(slow.join().unwrap(), "it was answered");
+    running.written_with("the successor did not take over; serving goes on");
+    running.call(KIM, "ListSecrets", &[]).ok();
+    assert_eq!(send(), 400, "what was taken stays taken");
+    // And another one can.
+    let mut running = running;
+    let successor = house.start_successor();
+    successor.signal("QUIT");
+    successor.signal("HUP");
+    running.signal("QUIT");
+    let next = house.serving(successor);
+    assert!(running.ended().success());
+    next.call(KIM, "ListSecrets", &[]).ok();
+}
+
+/// What would keep a successor from serving keeps it from waiting, or the other one from ending.
+#[test]
+fn whoever_cannot_serve_takes_nothing_over() {
+    let kms = Scripted::always(r#"{"RequestId":"r"}"#);
+    let house = plain(&kms.address, &[("# handover = ", "handover = ")]);
+    let running = house.start();
+    let settings = house.read("config/keyward.toml");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let health = format!("health = \"{}\"", taken.local_addr().unwrap());
+    for (old, new, said) in [
+        ("[policies]", "[log]\naudit = \"/nowhere/at/all/audit\"\n\n[policies]", "audit"),
+        ("data = \"../.keyward\"", "data = \"keyward.toml/x\"", "session.key"),
+        ("kim.secret", "nobody.secret", "there is no credential yet"),
+    ] {
+        house.write("config/keyward.toml", &settings.replace(old, new));
+        let (_, told, code) = house.run(&["serve", "--take-over", "--config", "config/keyward.toml"]);
+        assert!(told.contains(said) && code != Some(0), "{old}: {told}");
+        assert!(!told.contains("ready to take over"), "{old}: {told}");
+    }
+    house.write("config/keyward.toml", &settings.replace("# health = \"0.0.0.0:7483\"", &health));
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    let line = running.written_with("serving goes on");
+    assert!(line.contains("taken by another program"), "{line}");
+    running.call(KIM, "ListSecrets", &[]).ok();
+    successor.kill();
+}
+
+/// Doors that the successor's settings do not have are closed, and addresses may change their purpose.
+#[test]
+fn a_successor_with_other_doors() {
+    let kms = Scripted::always(r#"{"RequestId":"r"}"#);
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (one, other, third) = (free(), free(), free());
+    let house = plain(
+        &kms.address,
+        &[("# handover = ", "handover = "), ("[limits]", "# [limits]"), ("notice_seconds", "# notice_seconds")],
+    );
+    let settings = house.read("config/keyward.toml").replacen("api = \"127.0.0.1:0\"", &format!("api = \"{one}\""), 1);
+    let settings = settings.replacen("admin = \"127.0.0.1:0\"", &format!("admin = \"{other}\""), 1);
+    let with_more =
+        settings.replace("# health = \"0.0.0.0:7483\"", &format!("health = \"{third}\"\nsocket = \"../k.sock\""));
+    house.write("config/keyward.toml", &with_more);
+    let mut running = house.start();
+    assert!(house.path("k.sock").exists() && TcpStream::connect(third).is_ok());
+    let swapped = settings
+        .replace(&one.to_string(), "x")
+        .replace(&other.to_string(), &one.to_string())
+        .replace("\"x\"", &format!("\"{other}\""));
+    house.write("config/keyward.toml", &swapped);
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    let next = house.serving(successor);
+    assert!(running.ended().success());
+    assert_eq!((next.api.clone(), next.admin.clone()), (other.to_string(), one.to_string()));
+    next.call(KIM, "ListSecrets", &[]).ok();
+    assert!(!house.path("k.sock").exists());
+    assert!(TcpStream::connect(third).is_err(), "nobody listens there any more");
+}

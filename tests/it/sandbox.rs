@@ -60,6 +60,20 @@ pub struct Spawned {
     unread: Arc<AtomicBool>,
 }
 
+impl Spawned {
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Ends it without a word.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
 /// An answer of the API.
 #[derive(Debug)]
 pub struct Reply {

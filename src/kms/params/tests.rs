@@ -49,7 +49,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
         assert!(Params::decode(encoded).is_err(), "{encoded}");
     }
     let (query, form) = (Params::decode("a=1&b=2").unwrap(), Params::decode("b=2").unwrap());
-    assert!(query.merge(&form).is_err());
+    assert!(query.merge(form).is_err());
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl ClientKeySignature {
             }
             signed.push((name, required_header(headers, name)?));
         }
-        let signed = query.filtered(|name| name != "SignatureType").merge(&signed.into_iter().collect())?;
+        let signed = query.filtered(|name| name != "SignatureType").merge(signed.into_iter().collect())?;
         Ok(Self {
             access_key_id: required_header(headers, CLIENT_KEY_ID)?.to_owned(),
             signature: required_header(headers, BEARER)?.to_owned(),
