@@ -9,26 +9,27 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use super::{Page, unready};
-use crate::proxy::Drain;
+use crate::proxy::{Behind, Drain};
 use crate::store::Store;
 
 /// The application of the health port.
 pub struct Health {
     store: Arc<Store>,
     drain: Arc<Drain>,
+    behind: Behind,
 }
 
 impl Health {
-    /// Tells of this store, and whether serving ends.
-    pub fn new(store: Arc<Store>, drain: Arc<Drain>) -> Self {
-        Self { store, drain }
+    /// Tells of this store, whether serving ends, and whether what is behind can be used at all.
+    pub fn new(store: Arc<Store>, drain: Arc<Drain>, behind: Behind) -> Self {
+        Self { store, drain, behind }
     }
 
     fn page(&self, method: &str, path: &str) -> Page {
         match path {
             _ if !matches!(method, "GET" | "HEAD") => Page::text(405, "only GET is served here\n"),
             "/healthz" => Page::text(200, "ok\n"),
-            "/readyz" => match unready(&self.store, &self.drain) {
+            "/readyz" => match unready(&self.store, &self.drain, &self.behind) {
                 None => Page::text(200, "ready\n"),
                 Some(_) => Page::text(503, "not ready\n"),
             },

@@ -21,7 +21,6 @@ use serde_json::{Map, Value};
 pub use credentials::Vending;
 pub use health::Health;
 
-use crate::authz::Unavailable;
 use crate::listen::Tls;
 use crate::proxy::{Behind, Drain};
 use crate::store::{Reloader, Store};
@@ -138,7 +137,7 @@ impl Admin {
 
     /// Why no requests are taken, in one word; `None` if they are.
     fn unready(&self) -> Option<&'static str> {
-        unready(&self.store, &self.drain)
+        unready(&self.store, &self.drain, &self.behind)
     }
 
     /// Has everything read again, and tells what came of it: 200 if all of it can be used, 422 if not, or if it waits for
@@ -192,9 +191,17 @@ impl Page {
 }
 
 /// Why no requests are taken, in one word; `None` if they are.
-fn unready(store: &Store, drain: &Drain) -> Option<&'static str> {
-    let validity = store.current().validity.check(now());
-    if drain.is_ending() { Some("ending") } else { validity.err().map(Unavailable::reason) }
+fn unready(store: &Store, drain: &Drain, behind: &Behind) -> Option<&'static str> {
+    if drain.is_ending() {
+        return Some("ending");
+    }
+    if let Err(why) = store.current().validity.check(now()) {
+        return Some(why.reason());
+    }
+    match behind {
+        Behind::Elsewhere(upstream) if upstream.waits_for_credentials().is_some() => Some("no_credentials"),
+        _ => None,
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "credentials begin when they are handed out")]

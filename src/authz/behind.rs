@@ -11,7 +11,7 @@ use super::needs::{By, Owned, Permission, Target};
 use super::rejection::Rejection;
 use super::snapshot::Snapshot;
 use super::unresolved::{Hearsay, Unresolved};
-use crate::authn::{Caller, Proof};
+use crate::authn::{Caller, Directory, KeyMaterial, Proof};
 use crate::kms::{
     AliasName, Api, Call, Effect, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, RawRequest, Resource, Scheme,
 };
@@ -114,17 +114,31 @@ impl Elsewhere {
     }
 
     /// The account in whose name a request of this caller is executed; `None` if nobody can sign it.
-    fn account_for<'a>(&'a self, caller: &'a Principal) -> Option<&'a str> {
+    fn account_for<'a>(
+        &'a self,
+        caller: &'a Principal,
+        request: &KmsRequest,
+        directory: &Directory,
+    ) -> Option<&'a str> {
         // KMS knows nothing of our sessions.
         let own = Some(&*caller.account).filter(|_| !matches!(caller.identity, Identity::Session { .. }));
         match &self.signer {
             Signer::Client => own,
-            Signer::Us { with, callers } => callers.get(&caller.role_arn()).map(String::as_str).or(match with {
-                With::CallersKey => own,
-                With::OwnKey(account) => account.as_deref(),
-            }),
+            Signer::Us { with, callers } => {
+                callers.get(&caller.role_arn()).map(String::as_str).or_else(|| match with {
+                    With::CallersKey => own.filter(|_| has_key(caller, request, directory)),
+                    With::OwnKey(account) => account.as_deref(),
+                })
+            }
         }
     }
+}
+
+/// Whether a caller has an access key with a secret here. Most requests are signed with it.
+fn has_key(caller: &Principal, request: &KmsRequest, directory: &Directory) -> bool {
+    let used = request.scheme.access_key_id().and_then(|id| directory.access_key(id));
+    let is_secret = used.is_some_and(|(_, key)| matches!(key.key, KeyMaterial::Secret(_)));
+    is_secret || !directory.access_keys_of(&caller.to_string()).is_empty()
 }
 
 /// Headers of one connection, and of proxies on the way. A signature over them cannot go on: they are not the same there.
@@ -194,9 +208,9 @@ pub(super) fn route(
     if elsewhere.signer == Signer::Client && request.scheme == Scheme::Unsigned {
         return Err(refused("requests are passed on with their own signature, and this one has none"));
     }
-    let Some(account) = elsewhere.account_for(&caller.principal) else {
+    let Some(account) = elsewhere.account_for(&caller.principal, request, &snapshot.directory) else {
         return Err(refused(
-            "nobody signs for this caller: sessions and certificates of Keyward's mean nothing to KMS",
+            "nobody signs for this caller: it has no access key here, and Keyward's sessions mean nothing to KMS",
         ));
     };
     if let Call::Unknown(name) = &request.call

@@ -174,7 +174,9 @@ impl Resolver<'_> {
                 Some(_) => vec![self.key(name)?],
                 None => Vec::new(),
             },
-            On::KeyInEither(one, other) => vec![self.key(self.either(one, other)?)?],
+            On::KeyInEither(one, other) if self.other_resource(one, other)?.is_none() => {
+                vec![self.key(self.either(one, other)?)?]
+            }
             On::KeyOfCiphertext(name) => vec![self.key_of_ciphertext(name)?],
             On::KeyOrCiphertext(key, ciphertext) => vec![self.key_or_ciphertext(key, ciphertext)?],
             On::Alias(name) => vec![self.alias(name)?],
@@ -184,13 +186,15 @@ impl Resolver<'_> {
             On::KeyOfSecret(name) | On::KeyOfSecretUnlessSession(name) => {
                 self.key_of_secret(name)?.into_iter().collect()
             }
-            On::KeyOrSecret(key, secret) => {
+            On::KeyOrSecret(key, secret) if self.other_resource(key, secret)?.is_none() => {
                 vec![if self.either(key, secret)? == key { self.key(key)? } else { self.secret(secret)? }]
             }
             On::Batch => return self.batch(need),
             On::Role(name) => vec![self.role(name)?],
             On::Container(kind) => return Ok(vec![self.container(need, kind)]),
-            On::Anything => vec![Found::implied(Target::Unspecific, false)],
+            On::Anything | On::KeyInEither(..) | On::KeyOrSecret(..) => {
+                vec![Found::implied(Target::Unspecific, false)]
+            }
         };
         Ok(found.into_iter().map(|found| self.permission(need, found)).collect())
     }
@@ -226,6 +230,19 @@ impl Resolver<'_> {
     fn container(&self, need: &Need, kind: &'static str) -> Permission {
         let nothing = self.permission(need, Found::implied(Target::Unspecific, false));
         Permission { resource: Resource::container(self.here, kind), ..nothing }
+    }
+
+    /// A resource that only a KMS elsewhere has, and that stands in the place of these.
+    fn other_resource(&self, one: &str, other: &str) -> Result<Option<&'static str>, KmsError> {
+        let given = ["KmsInstanceId", "CertificateId"].into_iter().find(|name| self.params.given(name).is_some());
+        let given = given.filter(|_| !self.snapshot.index.is_complete());
+        match [one, other].into_iter().find(|name| self.params.given(name).is_some()) {
+            Some(also) if given.is_some() => {
+                let why = format!("give it or {}, not both", given.unwrap_or_default());
+                Err(KmsError::invalid_parameter_because(also, why))
+            }
+            _ => Ok(given),
+        }
     }
 
     fn either(&self, one: &'static str, other: &'static str) -> Result<&'static str, KmsError> {

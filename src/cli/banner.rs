@@ -6,7 +6,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::DEFAULT_CONFIG;
-use super::lifecycle::Doors;
+use super::doors::Doors;
 use super::serve::House;
 use crate::authn::Member;
 use crate::kms::role_arn;
@@ -72,8 +72,11 @@ pub fn welcome(house: &House, doors: &Doors, config: &Path) {
     let config =
         if config == Path::new(DEFAULT_CONFIG) { String::new() } else { format!(" --config {}", config.display()) };
     let _ = writeln!(out, "\n  {LABEL}try:{LABEL:#}");
+    // A signature that is passed through must not be for this address.
+    let is_passed_on = settings.upstream.as_ref().is_some_and(|upstream| upstream.mode == Mode::PassThrough);
+    let signature = if is_passed_on { " --signature v1" } else { "" };
     for (caller, what) in examples(house) {
-        let _ = writeln!(out, "    {program} call {what} --as {caller}{at}{config}");
+        let _ = writeln!(out, "    {program} call {what} --as {caller}{signature}{at}{config}");
     }
     let _ = writeln!(out);
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::banner;
-use super::lifecycle::{self, Doors};
-use super::{Exit, SettingsFile, now};
+use super::doors::{self, Doors};
+use super::{Exit, SettingsFile, lifecycle, now, signals};
 use crate::listen::{Inherited, Successor, Tls};
 use crate::local_kms::{LocalKms, OpenError, check_seed};
 use crate::proxy::Behind;
@@ -77,8 +77,8 @@ pub fn run(arguments: &Serve) -> Exit {
 fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let mut settings = Settings::load(&arguments.settings.config).map_err(NotStarted::Problems)?;
     let _logs = init_logs(&settings.log);
-    let _signals = lifecycle::ignore_signals().map_err(NotStarted::Failed)?;
-    lifecycle::make_room(&mut settings.limits, &settings.listen);
+    let _signals = signals::ignore().map_err(NotStarted::Failed)?;
+    doors::make_room(&mut settings.limits, &settings.listen);
     let (mut inherited, memory, prepared) = match arguments.take_over {
         true => take_over(&settings, arguments)?,
         false => (Inherited::default(), None, Prepared::new()?),
@@ -145,9 +145,8 @@ fn take_over(settings: &Settings, arguments: &Serve) -> Result<(Inherited, Optio
         |why| NotStarted::Failed(format!("nobody can hand over at listen.handover = \"{}\": {why}", shown(path)));
     let successor = Successor::wait_at(path).map_err(cannot)?;
     banner::waiting(path);
-    let (inherited, predecessor) = successor
-        .accept(|inherited| lifecycle::reserve(settings, inherited))
-        .map_err(|error| cannot(error.to_string()))?;
+    let (inherited, predecessor) =
+        successor.accept(|inherited| doors::reserve(settings, inherited)).map_err(|error| cannot(error.to_string()))?;
     tracing::info!("taking over when the one that serves has answered its requests");
     let memory = predecessor.gone();
     if memory.is_none() {

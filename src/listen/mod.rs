@@ -199,6 +199,7 @@ impl Door {
     {
         let (enter, through) = (Arc::new(enter), Arc::new(self.through));
         let socket = Accepting::new(self.socket)?;
+        let mut is_failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = socket.accept() => accepted,
@@ -209,10 +210,18 @@ impl Door {
                     return Ok(());
                 }
             };
-            let Ok(accepted) = accepted else {
-                tokio::time::sleep(BREATH).await;
-                continue;
+            let accepted = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Once for each time that it begins: it may be for want of file descriptors.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::error!(door = self.name, %error, "nobody can be let in");
+                    }
+                    tokio::time::sleep(BREATH).await;
+                    continue;
+                }
             };
+            is_failing = false;
             let Some(guest) = guests.enter() else { continue };
             let (enter, through) = (enter.clone(), through.clone());
             tokio::spawn(async move {

@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use prometheus::IntGauge;
+use tokio::sync::Notify;
 
 /// Whether the service is ending, and how many requests it still has to answer.
 #[derive(Default)]
 pub struct Drain {
     ending: AtomicBool,
+    cut: Notify,
     /// How many requests are being answered.
     pub count: AtomicUsize,
 }
@@ -16,6 +18,16 @@ impl Drain {
     /// From now on, every answer closes its connection.
     pub fn begin(&self) {
         self.ending.store(true, Ordering::SeqCst);
+    }
+
+    /// Nobody is waited for any more: what is on its way is given up, and told to be.
+    pub fn cut_off(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// Resolves when nobody is waited for any more.
+    pub async fn is_cut_off(&self) {
+        self.cut.notified().await;
     }
 
     /// Whether the service is ending.

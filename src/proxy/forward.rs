@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
+use super::drain::Drain;
 use super::release::{self, Answering};
 use super::reply::{Executed, Told};
 use crate::authz::{Hearsay, Inquiry, Judgement, Permit, Rejection, Snapshot, Trail, Unknown, Unresolved, authorize};
@@ -70,7 +71,15 @@ pub fn inquiry(came_to: Option<LookedUp>) -> Inquiry {
     }
 }
 
-/// Has a permitted request executed by a KMS elsewhere. What changes nothing is given up when the client `left`; anything else
+/// What ends waiting for an answer.
+pub struct Patience<'a> {
+    /// The client left.
+    pub left: &'a Notify,
+    /// Nobody is waited for any more.
+    pub drain: &'a Drain,
+}
+
+/// Has a permitted request executed by a KMS elsewhere. What changes nothing is given up when the client left; anything else
 /// is waited for, because somebody has to know what became of it.
 pub async fn execute(
     upstream: &Upstream,
@@ -79,12 +88,17 @@ pub async fn execute(
     permit: &Permit,
     raw: &RawRequest<'_>,
     trail: &mut Trail,
-    (now, left): (Timestamp, &Notify),
+    (now, patience): (Timestamp, &Patience<'_>),
 ) -> Executed {
     let here = Asked { permit, store, now };
     // One after the other, so that the last one there is the last one here.
     let _turn = if is_setting(permit) { Some(upstream.one_policy_at_a_time().await) } else { None };
-    let policy = match policy_to_keep(upstream, &here) {
+    let policy = match is_setting(permit) {
+        // Blocks for a moment.
+        true => tokio::task::block_in_place(|| policy_to_keep(upstream, &here)),
+        false => policy_to_keep(upstream, &here),
+    };
+    let policy = match policy {
         Ok(policy) => policy,
         // What could not be enforced here is not set there.
         Err(error) => return Executed::failed(error),
@@ -96,7 +110,8 @@ pub async fn execute(
     let received = tokio::select! {
         biased;
         received = upstream.execute(permit, raw, &snapshot.directory) => received,
-        () = left.notified(), if may_be_given_up => Err(NoAnswer::ClientLeft),
+        () = patience.left.notified(), if may_be_given_up => Err(NoAnswer::ClientLeft),
+        () = patience.drain.is_cut_off() => Err(NoAnswer::CutOff),
     };
     upstream.forget_changed(permit);
     match received {
@@ -148,7 +163,7 @@ impl Answering<'_> {
             let set = policy.map(|policy| tokio::task::block_in_place(|| keep_policy(here, &policy, &members)));
             self.upstream.learn(self.permit, &Value::Object(members), format, key.as_ref(), asked);
             match set {
-                Some(Err(error)) => return Executed { told, ..Executed::failed(error) },
+                Some(Err(error)) => return Executed { told, ..Executed::failed(not_kept(&error)) },
                 set => changes.extend(set.into_iter().flatten()),
             }
         }
@@ -173,6 +188,13 @@ fn policy_to_keep(upstream: &Upstream, asked: &Asked<'_>) -> Result<Option<Polic
     } else {
         Ok(None)
     }
+}
+
+/// KMS did its part, and we could not do ours.
+fn not_kept(error: &KmsError) -> KmsError {
+    tracing::error!(why = %error.message, "KMS has a policy now that is not in force here");
+    let message = format!("KMS has done it, but the policy is not in force here: {}", error.message);
+    KmsError { status: 500, ..KmsError::new(ErrorCode::InternalFailure, message) }
 }
 
 /// Blocks.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::client::{Client, begins, ended, send, watch};
 use super::drain::{Drain, Running};
-use super::forward;
+use super::forward::{self, Patience};
 use super::receive::{HEAD_BYTES_MAX, Unreceived, receive};
 use super::reply::{Executed, Told};
 use super::throttle::Throttle;
@@ -258,7 +258,8 @@ impl Api {
             Behind::Embedded(kms) => self.execute_embedded(kms, permit, now).await,
             Behind::Elsewhere(_) if permit.route().is_served => self.serve_here(permit, now).await,
             Behind::Elsewhere(upstream) => {
-                forward::execute(upstream, &self.store, snapshot, &permit, raw, trail, (now, left)).await
+                let patience = Patience { left, drain: &self.drain };
+                forward::execute(upstream, &self.store, snapshot, &permit, raw, trail, (now, &patience)).await
             }
         }
     }

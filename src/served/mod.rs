@@ -69,13 +69,14 @@ pub fn set_policy(asked: &Asked<'_>) -> Result<PolicyChange, KmsError> {
     policies::set(asked.store, of, &policy, asked.permit.request().if_match.as_deref(), asked.now)
 }
 
-/// The policy that a request brings, if it may be set now.
+/// The policy that a request brings, if it may be set now, and can. Blocks.
 ///
 /// # Errors
-/// It is no policy, or not the one in force is to be replaced.
+/// It is no policy, not the one in force is to be replaced, or it cannot be.
 pub fn policy_to_set(asked: &Asked<'_>) -> Result<Policy, KmsError> {
     let (of, policy) = to_set(asked)?;
     policies::check_precondition(asked.store, of, asked.permit.request().if_match.as_deref())?;
+    policies::check_settable(asked.store, of)?;
     Ok(policy)
 }
 

@@ -83,6 +83,14 @@ pub fn check_precondition(store: &Store, of: Protected<'_>, if_match: Option<&st
     if is_meant { Ok(()) } else { Err(ErrorCode::PolicyConflict.into()) }
 }
 
+/// Whether a policy could be set now, as far as that can be told without doing it. Blocks.
+///
+/// # Errors
+/// As when it is set.
+pub fn check_settable(store: &Store, of: Protected<'_>) -> Result<(), KmsError> {
+    store.check_settable(of.kind, of.account, of.name).map_err(|error| not_set(of, error))
+}
+
 fn is_meant(of: Protected<'_>, in_force: Option<&str>, if_match: Option<&str>) -> bool {
     let hash = || in_force.map_or_else(|| hash_of(&default_policy(of)), hash_of);
     if_match.is_none_or(|meant| meant == hash())

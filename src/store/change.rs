@@ -3,12 +3,13 @@
 //! A change is made to what is in force. Where the file says something else by then, because somebody edited it or another
 //! process wrote it, the change is refused and the file stays: nothing that somebody saved is lost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, io};
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
+use rustix::fs::{Access, access};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -108,6 +109,31 @@ impl Store {
         self.change(&FileKey::new(kind, account, name), None, &|_| true, now, &|_| Ok(()))
     }
 
+    /// Whether a policy could be set now, as far as that can be told without doing it.
+    ///
+    /// # Errors
+    /// See [`SetPolicyError`].
+    pub fn check_settable(&self, kind: Kind, account: &str, name: &str) -> Result<(), SetPolicyError> {
+        if self.in_memory {
+            return Ok(());
+        }
+        let loader = self.lock();
+        let path: Arc<str> = loader.files().layout().path(&FileKey::new(kind, account, name)).into();
+        let place = place_of(&loader, &path)?;
+        let file = || loader.files().shown(&path);
+        let in_force = loader.files().entry(&path).and_then(|entry| entry.good.as_ref());
+        let is_as_in_force = match in_force {
+            Some(good) => write::says(&place, &good.policy.text),
+            None => !place.exists(),
+        };
+        if !is_as_in_force {
+            return Err(SetPolicyError::Conflict { file: file() });
+        }
+        let mut folders = place.ancestors().skip(1);
+        let folder = folders.find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+        access(folder, Access::WRITE_OK).map_err(|_| SetPolicyError::ReadOnly { file: file() })
+    }
+
     pub(super) fn change(
         &self,
         key: &FileKey,
@@ -156,19 +182,8 @@ fn save(
     text: Option<&str>,
     step: &dyn Fn(Step) -> io::Result<()>,
 ) -> Result<(), SetPolicyError> {
-    let place = loader.files().on_disk(path);
+    let place = place_of(loader, path)?;
     let file = || loader.files().shown(path);
-    // A link, also one that a folder is, is somebody's way to deploy: what it leads to is changed there.
-    let mut below_root = Path::new(&**path).ancestors().filter(|it| !it.as_os_str().is_empty());
-    if below_root.any(|it| loader.files().on_disk(&it.to_string_lossy()).is_symlink()) {
-        return Err(SetPolicyError::ReadOnly { file: file() });
-    }
-    // A folder that vanished keeps what was in it in force. Made anew, it would say that all of that was removed.
-    let folder = folder_of(&place);
-    let was_there = loader.files().knows_files_in(parent_of(path));
-    if !loader.is_there() || (was_there && !folder.is_dir()) {
-        return Err(SetPolicyError::Conflict { file: file() });
-    }
     let told = |error: io::Error| match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             SetPolicyError::ReadOnly { file: file() }
@@ -183,4 +198,22 @@ fn save(
         // What is gone takes its policy along, also one that somebody is editing: it must not fall to the next of its name.
         None => write::remove(&place).map_err(told),
     }
+}
+
+/// Where the file of a policy is, or is to be, if it may be written at all.
+fn place_of(loader: &Loader, path: &Arc<str>) -> Result<PathBuf, SetPolicyError> {
+    let place = loader.files().on_disk(path);
+    let file = || loader.files().shown(path);
+    // A link, also one that a folder is, is somebody's way to deploy: what it leads to is changed there.
+    let mut below_root = Path::new(&**path).ancestors().filter(|it| !it.as_os_str().is_empty());
+    if below_root.any(|it| loader.files().on_disk(&it.to_string_lossy()).is_symlink()) {
+        return Err(SetPolicyError::ReadOnly { file: file() });
+    }
+    // A folder that vanished keeps what was in it in force. Made anew, it would say that all of that was removed.
+    let folder = folder_of(&place);
+    let was_there = loader.files().knows_files_in(parent_of(path));
+    if !loader.is_there() || (was_there && !folder.is_dir()) {
+        return Err(SetPolicyError::Conflict { file: file() });
+    }
+    Ok(place)
 }

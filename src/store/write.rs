@@ -147,7 +147,7 @@ fn exchange(one: &Path, other: &Path) -> Result<(), Errno> {
 }
 
 /// Whether a regular file says this. Whatever else is there is not waited for, and not read.
-fn says(path: &Path, expected: &str) -> bool {
+pub fn says(path: &Path, expected: &str) -> bool {
     let Ok(file) = open_at_once(path) else { return false };
     let is_as_long = file.metadata().is_ok_and(|it| it.is_file() && it.len() == expected.len() as u64);
     let mut text = Vec::with_capacity(expected.len());

@@ -20,6 +20,8 @@ pub enum NoAnswer {
     Unsendable,
     /// Its client left, and nobody waited for it any more.
     ClientLeft,
+    /// Keyward ends, and waits for nobody any more.
+    CutOff,
     /// The exchange failed.
     Failed(Failure),
 }
@@ -35,13 +37,15 @@ impl NoAnswer {
             Self::CredentialsRefused => "credentials_refused",
             Self::Unsendable => "unsendable",
             Self::ClientLeft => "client_left",
+            Self::CutOff => "cut_off",
             Self::Failed(failure) => failure.kind.as_str(),
         }
     }
 
     /// Whether KMS may have executed the request.
     pub fn may_be_executed(self) -> bool {
-        matches!(self, Self::ClientLeft) || matches!(self, Self::Failed(failure) if failure.may_be_executed)
+        matches!(self, Self::ClientLeft | Self::CutOff)
+            || matches!(self, Self::Failed(failure) if failure.may_be_executed)
     }
 
     /// What came is no answer of KMS's.
@@ -56,7 +60,12 @@ impl NoAnswer {
             Self::Failed(Failure { kind: FailureKind::AnswerTimeout | FailureKind::BodyTimeout, .. }) => {
                 (504, format!("KMS did not answer in time. {unknown}"))
             }
+            Self::Failed(Failure {
+                kind: FailureKind::TooLarge | FailureKind::Redirect | FailureKind::Malformed,
+                ..
+            }) => (502, format!("What came was no answer of KMS that could be passed on. {unknown}")),
             Self::Failed(failure) if failure.may_be_executed => (502, format!("The answer of KMS was lost. {unknown}")),
+            Self::CutOff => (502, format!("Keyward ends, and the answer of KMS is not there yet. {unknown}")),
             Self::Unsendable => return ErrorCode::RequestTargetTooLong.into(),
             _ => (503, ErrorCode::ServiceUnavailableTemporary.message().to_owned()),
         };

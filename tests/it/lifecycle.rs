@@ -76,8 +76,8 @@ fn running_requests_end_first() {
         ("ListKeys", &["TERM"][..], 200),
         ("ListKeys", &["INT"], 200),
         ("ListKeys", &["PIPE", "TERM"], 200),
-        ("ListSecrets", &["TERM", "TERM"], 0),
-        ("ListSecrets", &["TERM", "INT"], 0),
+        ("ListSecrets", &["TERM", "TERM"], 502),
+        ("ListSecrets", &["TERM", "INT"], 502),
     ] {
         let house = plain(&kms.address, &[]);
         let mut running = house.start();
@@ -97,6 +97,10 @@ fn running_requests_end_first() {
         assert!(running.ended().success(), "{signals:?}");
         assert!(begin.elapsed() < Duration::from_secs(6), "{signals:?}");
         assert_eq!(waiting.join().unwrap(), expected, "{signals:?}");
+        let line = running.audit().pop().unwrap();
+        let told = (line["executed"].as_str(), line["upstream_error"].as_str());
+        let cut_off = (Some("unknown"), Some("cut_off"));
+        assert_eq!(told, if expected == 200 { (Some("yes"), None) } else { cut_off }, "{signals:?}: {line}");
     }
 }
 

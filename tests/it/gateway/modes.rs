@@ -248,6 +248,13 @@ fn policies_are_served_forwarded_or_mirrored() {
     let new = policy(&house).replace("OrdersServiceUsesTheKey", "Renamed");
     running.call(KIM, "SetKeyPolicy", &[key, ("Policy", &new)]).refused(400, "InvalidParameter");
     assert_ne!(policy(&house), new);
+    // What cannot be written here is not even sent.
+    let kms = Scripted::always(r#"{"RequestId":"r"}"#);
+    let house = plain(&kms.address, &[("policy_operations = \"served\"", "policy_operations = \"mirrored\"")]);
+    let running = house.start();
+    house.write("policies/keys/key-exampleorders01.json", "{ somebody is editing");
+    running.call(KIM, "SetKeyPolicy", &[key, ("Policy", &new)]).refused(409, "Rejected.PolicyConflict");
+    assert_eq!(kms.count("SetKeyPolicy"), 0);
 }
 
 /// A request that its connection proves, and nobody signed, is signed by Keyward or cannot go on.

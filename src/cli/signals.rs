@@ -1,0 +1,93 @@
+//! Signals, and what they ask for.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::listen::Heir;
+use crate::store::Reloader;
+
+/// The sockets of all doors, for a successor.
+pub type Sockets = Arc<Vec<(String, OwnedFd)>>;
+
+/// Has signals do nothing for the time being that would end a process that is not ready to handle them: SIGQUIT and SIGHUP
+/// are for one that serves. As long as what is returned lives, and after that for ever.
+///
+/// # Errors
+/// The system does not allow it.
+pub fn ignore() -> Result<Runtime, String> {
+    let told = |error: io::Error| format!("signals cannot be handled: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(told)?;
+    {
+        let _inside = runtime.enter();
+        for kind in [SignalKind::quit(), SignalKind::hangup()] {
+            drop(signal(kind).map_err(told)?);
+        }
+    }
+    Ok(runtime)
+}
+
+/// The signals that are handled while somebody serves.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    /// From now on.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    /// Resolves when it shall end, with the successor that takes over, if one does. Until then, SIGHUP has the files read
+    /// again. SIGQUIT ends nothing unless a successor waits that can serve.
+    pub async fn end(&mut self, reloader: &Reloader, handover: Option<&Path>, sockets: &Sockets) -> Option<Heir> {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return None,
+                _ = self.interrupt.recv() => return None,
+                _ = self.hang_up.recv() => reloader.nudge(),
+                _ = self.quit.recv() => match handover {
+                    Some(path) => {
+                        // Requests are answered meanwhile.
+                        let (path, sockets) = (path.to_owned(), sockets.clone());
+                        let found = tokio::task::spawn_blocking(move || Heir::find(&path, &sockets)).await;
+                        match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                            Ok(heir) => return Some(heir),
+                            Err(error) => {
+                                tracing::error!(%error, "nobody waits at listen.handover who could take over; serving goes on");
+                            }
+                        }
+                    }
+                    None => tracing::error!("SIGQUIT hands over to a successor, and listen.handover is not set; serving goes on"),
+                },
+            }
+        }
+    }
+
+    /// Resolves when it shall end at once.
+    pub async fn end_now(&mut self, reloader: &Reloader) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reloader.nudge(),
+                _ = self.quit.recv() => tracing::warn!("it is ending already"),
+            }
+        }
+    }
+}
