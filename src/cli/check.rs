@@ -14,6 +14,7 @@ use crate::policy::Finding;
 use crate::settings::Settings;
 use crate::source::{Problem, counted};
 use crate::store::{Inspection, inspect};
+use crate::upstream::check_files;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -72,6 +73,7 @@ pub fn run(check: &Check) -> Exit {
     }
     let mut report = Report::of(inspect(&settings));
     report.errors.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
+    report.errors.extend(check_files(&settings));
     report.errors.sort();
     // Who closes the pipe has read enough.
     let _ = report.write(check.format, &mut anstream::stdout().lock());
