@@ -151,6 +151,11 @@ impl<'a> Section<'a> {
         self.table.is_some()
     }
 
+    /// Whether there is an entry of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
     /// Where this table stands: a byte offset.
     pub fn place(&self) -> usize {
         self.span.start
