@@ -23,10 +23,15 @@ impl Endpoint {
     /// As it stands in the header `Host`: without the port where that is the usual one, with brackets around an address of
     /// version 6, and without the dot that ends a whole name.
     pub fn authority(&self) -> String {
-        let host = self.host.strip_suffix('.').unwrap_or(&self.host);
-        let is_v6 = host.parse::<Ipv6Addr>().is_ok();
-        let host = if is_v6 { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) };
-        if self.port == usual_port(self.secure) { host.into_owned() } else { format!("{host}:{}", self.port) }
+        let host = self.shown_host();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        if self.port == usual_port(self.secure) { host.to_owned() } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The host as people write it: with brackets around an address of version 6.
+    pub fn shown_host(&self) -> Cow<'_, str> {
+        let is_v6 = self.host.parse::<Ipv6Addr>().is_ok();
+        if is_v6 { Cow::Owned(format!("[{}]", self.host)) } else { Cow::Borrowed(&self.host) }
     }
 
     /// The address, if it is one.

@@ -177,7 +177,7 @@ pub(super) fn check_vended(section: &Section<'_>, upstream: &Upstream, role: &st
 /// An address that is never dialled would be a KMS that is never there.
 fn check_address(section: &Section<'_>, endpoint: &Endpoint, networks: &[IpNet]) {
     if let Some(why) = endpoint.literal().and_then(|address| undialled(address, networks)) {
-        section.report_at("endpoint", format!("names {}, which {why}", endpoint.host));
+        section.report_at("endpoint", format!("names {}, which {why}", endpoint.shown_host()));
     }
 }
 
@@ -366,7 +366,7 @@ mod tests {
                 "[upstream]\nendpoint = 'https://100.100.100.200'\n".to_owned() + OWN,
                 "is the address of the metadata service",
             ),
-            ("[upstream]\nendpoint = 'https://[fe80::1]'\n".to_owned() + OWN, "`upstream.endpoint` names fe80::1"),
+            ("[upstream]\nendpoint = 'https://[fe80::1]'\n".to_owned() + OWN, "`upstream.endpoint` names [fe80::1]"),
             (
                 "[upstream]\nendpoint = 'https://10.0.0.1'\nnetworks = ['100.64.0.0/10']\n".to_owned() + OWN,
                 "is outside upstream.networks",

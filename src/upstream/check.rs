@@ -80,7 +80,7 @@ mod tests {
             (key("closed") + &caller("closed"), None),
             (key("open"), Some("9:64: `upstream.credentials.secret_file` names")),
             (key("none"), Some("none, which is not there")),
-            (key("closed") + &caller("open"), Some("11:64: `upstream.callers.credentials.secret_file` names")),
+            (key("closed") + &caller("open"), Some("12:64: `upstream.callers.credentials.secret_file` names")),
             ("ca = 'none.pem'\n".to_owned() + &key("closed"), Some("9:6: `upstream.ca` names")),
             ("ca = 'empty.pem'\n".to_owned() + &key("closed"), Some("which holds no certificate in PEM")),
             ("ca = 'odd.pem'\n".to_owned() + &key("closed"), Some("which holds an unusable certificate")),

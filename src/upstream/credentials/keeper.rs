@@ -170,6 +170,7 @@ impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
 
     /// Fetches once; says when to do it again, if ever.
     fn attempt(&mut self) -> Option<Timestamp> {
+        self.note_end((self.clock)());
         let found = (self.fetch)((self.clock)());
         // It may have taken a while.
         let now = (self.clock)();
@@ -177,6 +178,27 @@ impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
             Ok(credential) if credential.is_valid(now) => self.take(credential, now),
             Ok(_) => Some(self.fail("the credential has expired already".to_owned(), now)),
             Err(why) => Some(self.fail(why, now)),
+        }
+    }
+
+    /// Says that the credential has ended, before its source is waited for once more.
+    fn note_end(&mut self, now: Timestamp) {
+        if let Some(State::Failing(why)) = &self.told
+            && self.left(now) == Left::Nothing
+        {
+            let why = why.clone();
+            self.tell(State::Without(why), Some(now));
+        }
+    }
+
+    /// What there is.
+    fn left(&self, now: Timestamp) -> Left {
+        match self.shared.current.load().as_ref().map(|credential| credential.expires) {
+            Some(None) => Left::Forever,
+            Some(Some(expires)) if now < expires => {
+                Left::For(Duration::try_from(expires.duration_since(now)).unwrap_or_default())
+            }
+            Some(Some(_)) | None => Left::Nothing,
         }
     }
 
@@ -206,14 +228,7 @@ impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
             report.failed += 1;
         }
         self.failures = self.failures.saturating_add(1);
-        let left = match self.shared.current.load().as_ref().map(|credential| credential.expires) {
-            None => Left::Nothing,
-            Some(None) => Left::Forever,
-            Some(Some(expires)) if now < expires => {
-                Left::For(Duration::try_from(expires.duration_since(now)).unwrap_or_default())
-            }
-            Some(Some(_)) => Left::Nothing,
-        };
+        let left = self.left(now);
         let next = later(now, back_off(self.failures, left, jitter()));
         self.tell(if left == Left::Nothing { State::Without(why) } else { State::Failing(why) }, Some(next));
         next
@@ -411,6 +426,11 @@ mod tests {
         let due = worker.attempt().unwrap();
         assert!((at(104)..=at(105)).contains(&due), "{due}");
         assert!(worker.told == Some(State::Without("no more".into())));
+        SECONDS.store(99, Ordering::SeqCst);
+        worker.attempt();
+        SECONDS.store(100, Ordering::SeqCst);
+        worker.note_end(clock());
+        assert!(worker.told == Some(State::Without("no more".into())), "nobody has to wait for the source to hear it");
     }
 
     #[test]

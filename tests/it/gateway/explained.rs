@@ -113,6 +113,8 @@ fn check_names_what_a_start_would() {
         "endpoint = \"http://127.0.0.1:9\"",
         "endpoint = \"https://kms.example\"\nca = \"none.pem\"",
     );
+    house.write(".keyward/session.key", "open");
     let (said, _, code) = house.run(&["check"]);
+    assert!(code == Some(1) && said.contains("`kms.data` has what cannot be used: "), "{said}");
     assert!(code == Some(1) && said.contains("`upstream.ca` names config/none.pem, which is not there"), "{said}");
 }
