@@ -14,10 +14,11 @@ pub fn unknown_callers(settings: &Settings, directory: &Directory) -> Vec<Proble
     let known: Vec<String> = directory.members().iter().map(|member| member.principal.role_arn()).collect();
     let identities = shown(&settings.policies.identities);
     let unknown = callers.filter(|(_, (arn, ..))| !known.contains(arn)).map(|(at, (arn, ..))| {
-        // Of many, only the one that is most likely meant is told.
-        let hint = suggest(arn, known.iter().map(String::as_str));
-        let hint =
-            if hint.contains("did you mean") { hint.as_str() } else { "; write one who is there, or remove the entry" };
+        // Compared by their names alone: all ARNs are alike.
+        let (kind, name) = arn.rsplit_once('/').unwrap_or((arn, ""));
+        let of_kind = known.iter().filter_map(|known| known.rsplit_once('/')).filter(|(it, _)| *it == kind);
+        let hint = suggest(name, of_kind.map(|(_, name)| name));
+        let hint = if hint.contains("did you mean") { &hint } else { "; write one who is there, or remove the entry" };
         let told = format!("names {arn}, who is not in {identities}{hint}");
         settings.written.problem(&format!("upstream.callers.{at}.arn"), &told)
     });
@@ -38,8 +39,8 @@ mod tests {
             ("acs:ram::1:user/alice", None),
             ("acs:ram::1:role/App", None),
             ("acs:ram::1:root", None),
-            ("acs:ram::1:user/Alice", Some("did you mean `acs:ram::1:user/alice`?")),
-            ("acs:ram::2:root", Some("who is not in /etc/i.toml")),
+            ("acs:ram::1:user/Alice", Some("did you mean `alice`?")),
+            ("acs:ram::2:root", Some("who is not in /etc/i.toml; write one who is there")),
             ("acs:ram::1:user/zoe", Some("11:7: `upstream.callers.arn` names acs:ram::1:user/zoe, who is not in")),
         ] {
             let text = format!(
