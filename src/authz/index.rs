@@ -119,6 +119,11 @@ impl ResourceIndex {
         stated.or_else(|| found().map(|(account, key)| (account.as_str(), key)))
     }
 
+    /// The account and key that a version is of, as it was added.
+    pub fn key_of_version(&self, version_id: &str) -> Option<(&str, &KeyId)> {
+        self.versions.get(version_id).map(|(account, key)| (account.as_str(), key))
+    }
+
     /// Whether it is by hearsay alone that an alias points to a key.
     pub fn hears_alias(&self, account: &str, alias: &AliasName) -> bool {
         let is_stated = self.stated.as_ref().is_some_and(|stated| stated.key_of_alias(account, alias).is_some());

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 
 pub use answer::{judge_answer, judge_error};
 pub use behind::{AnswerProof, Behind, Elsewhere, Route, Signer, With};
-pub use explained::authorize_explained;
+pub use explained::{Open, authorize_explained};
 pub use hypothetical::{Hypothetical, parse_principal};
 pub use index::{Known, ResourceIndex};
 pub use needs::{By, Owned, Permission, Target};

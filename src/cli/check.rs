@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use super::{Exit, SettingsFile, banner, sarif};
 use crate::local_kms::check_seed;
 use crate::policy::Finding;
-use crate::settings::Settings;
-use crate::source::{Problem, counted};
-use crate::store::{Inspection, inspect};
+use crate::served;
+use crate::settings::{CredentialsDoor, Settings};
+use crate::source::{Problem, counted, shown};
+use crate::store::{Inspection, inspect, read_private};
+use crate::upstream::check_files;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -72,10 +74,27 @@ pub fn run(check: &Check) -> Exit {
     }
     let mut report = Report::of(inspect(&settings));
     report.errors.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
+    report.errors.extend(check_files(&settings));
+    report.errors.extend(made_secrets(&settings));
     report.errors.sort();
     // Who closes the pipe has read enough.
     let _ = report.write(check.format, &mut anstream::stdout().lock());
     report.exit(check.deny_warnings)
+}
+
+/// What is wrong with the secrets that Keyward made itself. What is missing is made at the start.
+fn made_secrets(settings: &Settings) -> Vec<Problem> {
+    let at = |name: &str, why: String| settings.written.problem(name, &why);
+    let token = settings.credentials.as_ref().and_then(|vended| match &vended.at {
+        CredentialsDoor::Loopback(_, file) if file.exists() => {
+            let why = read_private(file).err()?;
+            Some(at("credentials.token_file", format!("names {}, which {why}", shown(file))))
+        }
+        _ => None,
+    });
+    let session_key = served::existing(&settings.kms.data).err();
+    let session_key = session_key.map(|error| at("kms.data", format!("has what cannot be used: {error}")));
+    token.into_iter().chain(session_key).collect()
 }
 
 impl Report {

@@ -61,6 +61,32 @@ pub enum CredentialSource {
     },
 }
 
+impl CredentialSource {
+    /// What it is called in the settings.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AccessKey { .. } => "access_key",
+            Self::Environment => "environment",
+            Self::CredentialsFile { .. } => "credentials_file",
+            Self::CliProfile { .. } => "cli_profile",
+            Self::Uri { .. } => "uri",
+            Self::EcsRamRole { .. } => "ecs_ram_role",
+            Self::OidcRole { .. } => "oidc_role",
+        }
+    }
+
+    /// The files with secrets that only their owner may read, each with the setting that names it.
+    pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        let Self::AccessKey { secret, security_token, .. } = self else { return Vec::new() };
+        let places = [("secret_file", Some(secret)), ("security_token_file", security_token.as_ref())];
+        let files = places.into_iter().filter_map(|(name, place)| match place? {
+            SecretPlace::File(path) => Some((name, path.as_path())),
+            SecretPlace::Environment(_) => None,
+        });
+        files.collect()
+    }
+}
+
 /// Where a secret is. It never stands in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretPlace {

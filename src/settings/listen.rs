@@ -72,6 +72,12 @@ pub enum CredentialsDoor {
 /// The permissions of a Unix socket when nothing else is said.
 const SOCKET_MODE: u32 = 0o660;
 
+/// The longest path of a Unix socket, in bytes: that is how much room the system has for it.
+const SOCKET_BYTES_MAX: usize = 107;
+
+/// The longest hidden name of a socket and the slash before it, in bytes: `/.keyward-4194304.sock`.
+const HIDDEN_BYTES: usize = 22;
+
 /// How long vended credentials last when nothing else is said, and at most, in seconds. The SDKs fetch new ones a quarter
 /// of an hour before the end, so that shorter ones would be fetched at every call.
 const VENDED_SECONDS: std::ops::Range<u64> = SESSION_SECONDS_MIN as u64..SESSION_SECONDS_MAX as u64 + 1;
@@ -83,7 +89,7 @@ pub(super) fn listen(section: &Section<'_>, tls: Option<Tls>, folder: &Path) -> 
     let admin = address(section, "admin", Some("127.0.0.1:7481"));
     let socket = socket(section, "socket", folder);
     let health = address(section, "health", None);
-    let handover = section.string("handover").map(|path| folder.join(path));
+    let handover = socket_path(section, "handover", folder);
     if !section.boolean("beyond_loopback").unwrap_or(false) {
         for (name, address) in [("api", api), ("tls", tls_address), ("admin", admin), ("health", health)] {
             if address.is_some_and(|address| !address.ip().is_loopback()) {
@@ -125,6 +131,45 @@ fn address(section: &Section<'_>, name: &'static str, default: Option<&'static s
     }
 }
 
+/// The path of a socket, which is bound under a hidden name beside it at first. Both have to be short.
+fn socket_path(section: &Section<'_>, name: &'static str, folder: &Path) -> Option<PathBuf> {
+    let path = folder.join(section.string(name)?);
+    let bytes = path.as_os_str().len();
+    let of_folder = path.parent().map_or(0, |folder| folder.as_os_str().len());
+    let most = SOCKET_BYTES_MAX - HIDDEN_BYTES;
+    if bytes > SOCKET_BYTES_MAX {
+        section.report_at(
+            name,
+            format!("is too long for a Unix socket: the whole path has {bytes} bytes, and at most {SOCKET_BYTES_MAX} are possible"),
+        );
+    } else if of_folder > most {
+        section.report_at(
+            name,
+            format!("is in a folder whose path is too long for Unix sockets: it has {of_folder} bytes; at most {most} are possible"),
+        );
+    }
+    Some(path)
+}
+
+/// Each socket has a path of its own.
+pub(super) fn check_sockets(root: &Section<'_>, listen: Option<&Listen>, credentials: Option<&Credentials>) {
+    let api = listen.and_then(|listen| listen.socket.as_ref()).map(|socket| &socket.path);
+    let handover = listen.and_then(|listen| listen.handover.as_ref());
+    let vended = credentials.and_then(|credentials| match &credentials.at {
+        CredentialsDoor::Socket(socket, _) => Some(&socket.path),
+        CredentialsDoor::Loopback(..) => None,
+    });
+    for (section, name, path, other, another) in [
+        ("listen", "handover", handover, "listen.socket", api),
+        ("listen", "handover", handover, "credentials.socket", vended),
+        ("credentials", "socket", vended, "listen.socket", api),
+    ] {
+        if path.is_some() && path == another {
+            root.section(section).report_at(name, format!("must be another path than {other}"));
+        }
+    }
+}
+
 fn socket(section: &Section<'_>, name: &'static str, folder: &Path) -> Option<Socket> {
     let mode = section.parsed("socket_mode", |text| {
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && text.len() >= 3);
@@ -133,7 +178,7 @@ fn socket(section: &Section<'_>, name: &'static str, folder: &Path) -> Option<So
     if section.string(name).is_none() && mode.is_some() {
         section.report_at("socket_mode", "is for a socket, and none is set");
     }
-    let path = folder.join(section.string(name)?);
+    let path = socket_path(section, name, folder)?;
     Some(Socket { path, mode: mode.unwrap_or(SOCKET_MODE) })
 }
 
@@ -238,6 +283,46 @@ mod tests {
         assert_eq!(credentials.role, ("1".to_owned(), "app".to_owned()));
         assert_eq!(credentials.at, CredentialsDoor::Loopback("127.0.0.1:2".parse().unwrap(), "/etc/t".into()));
         assert_eq!((credentials.session_name.as_str(), credentials.duration), ("keyward", Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn sockets_have_short_paths_of_their_own() {
+        let of = |bytes: usize| "s".repeat(bytes - "/etc/".len());
+        let in_folder = |bytes: usize| format!("{}/s", of(bytes));
+        for (text, expected) in [
+            (format!("[listen]\nsocket = '{}'", of(107)), None),
+            (
+                format!("[listen]\nsocket = '{}'", of(108)),
+                Some("`listen.socket` is too long for a Unix socket: the whole path has 108"),
+            ),
+            (format!("[listen]\nhandover = '{}'", of(108)), Some("`listen.handover` is too long")),
+            (format!("[listen]\nsocket = '{}'", in_folder(85)), None),
+            (format!("[listen]\nsocket = '{}'", in_folder(86)), Some("is in a folder whose path is too long")),
+            (
+                format!("[credentials]\nrole = 'acs:ram::1:role/a'\nunix_users = [1]\nsocket = '{}'", of(108)),
+                Some("`credentials.socket` is too long"),
+            ),
+            (
+                "[listen]\nsocket = 's'\nhandover = './s'".to_owned(),
+                Some("`listen.handover` must be another path than listen.socket"),
+            ),
+            (
+                "[listen]\nhandover = 's'\n[credentials]\nrole = 'acs:ram::1:role/a'\nunix_users = [1]\nsocket = 's'"
+                    .to_owned(),
+                Some("`listen.handover` must be another path than credentials.socket"),
+            ),
+            (
+                "[listen]\nsocket = 's'\n[credentials]\nrole = 'acs:ram::1:role/a'\nunix_users = [1]\nsocket = 's'"
+                    .to_owned(),
+                Some("`credentials.socket` must be another path than listen.socket"),
+            ),
+        ] {
+            let problems = problems(&text);
+            match expected {
+                None => assert_eq!(problems, [""; 0]),
+                Some(part) => assert!(problems.len() == 1 && problems[0].contains(part), "{text}: {problems:?}"),
+            }
+        }
     }
 
     #[test]

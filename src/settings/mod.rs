@@ -4,11 +4,13 @@
 //! `config/keyward.toml`. Paths are relative to the folder of the settings file.
 
 mod credentials;
+mod endpoint;
 mod listen;
 mod policies;
 mod text;
 mod throttle;
 mod upstream;
+mod written;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,11 +19,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use credentials::{CredentialSource, SecretPlace};
+pub use endpoint::{Endpoint, undialled};
 pub use listen::{Credentials, CredentialsDoor, Listen, Socket, Tls};
 pub use policies::{OnInvalid, Policies};
 pub use text::{open_text, read_bounded, read_text, unreadable};
 pub use throttle::Throttle;
-pub use upstream::{Endpoint, Mode, Patience, PolicyOperations, SignAs, Upstream, UpstreamCredentials};
+pub use upstream::{Mode, Patience, PolicyOperations, SignAs, Upstream, UpstreamCredentials};
+pub use written::Written;
 
 use crate::authn::IdentityRules;
 use crate::kms::{Algorithm, is_account_id, is_region_id, role_arn};
@@ -54,6 +58,8 @@ pub struct Settings {
     pub throttle: Throttle,
     /// Logs and audit lines.
     pub log: Log,
+    /// Where all of this stands.
+    pub written: Written,
 }
 
 /// `[kms]`
@@ -161,8 +167,10 @@ impl Settings {
             vec![Problem::of_file(&name, format!("{message}; name another settings file with --config FILE"))]
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, folder)
-            .map_err(|problems| problems.into_iter().map(|problem| problem.in_file(&name)).collect())
+        match Self::parse(&text, folder) {
+            Ok(settings) => Ok(Self { written: settings.written.in_file(&name), ..settings }),
+            Err(problems) => Err(problems.into_iter().map(|problem| problem.in_file(&name)).collect()),
+        }
     }
 
     /// Reads settings from a text; `folder` is where relative paths begin.
@@ -178,6 +186,7 @@ impl Settings {
             let upstream = root.section("upstream");
             let upstream =
                 upstream.is_there().then(|| upstream::read(&upstream, kms_section.string("account"), folder));
+            listen::check_sockets(root, listen.as_ref(), credentials.as_ref());
             let kms = kms(&kms_section, upstream.is_some(), folder);
             let policies = policies::read(&root.section("policies"), folder);
             let upstream = upstream.flatten();
@@ -190,6 +199,7 @@ impl Settings {
             let limits = limits(&root.section("limits"));
             let throttle = throttle::read(&root.section("throttle"));
             let log = log(&root.section("log"), folder);
+            let written = Written::of(text);
             let (listen, kms, policies) = (listen?, kms?, policies?);
             Some(Self {
                 listen,
@@ -203,6 +213,7 @@ impl Settings {
                 limits,
                 throttle,
                 log,
+                written,
             })
         })
     }
@@ -219,7 +230,13 @@ fn kms(section: &Section<'_>, is_elsewhere: bool, folder: &Path) -> Option<Kms> 
             if is_region_id(text) { Ok(text.to_owned()) } else { Err("must be a region id such as \"cn-hangzhou\"") }
         }),
     };
-    section.require("data", "the folder where the embedded KMS keeps keys and secrets");
+    section.require(
+        "data",
+        match is_elsewhere {
+            false => "the folder where the embedded KMS keeps keys and secrets",
+            true => "the folder of session.key, with which role sessions are made",
+        },
+    );
     let data = section.string("data").map(|data| folder.join(data));
     let seed = section.string("seed").map(|seed| folder.join(seed));
     if is_elsewhere && seed.is_some() {

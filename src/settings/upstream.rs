@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::Uri;
 use ipnet::IpNet;
 
 use super::credentials::{self, CredentialSource};
+use super::endpoint::{self, Endpoint, is_authority, is_host_name, undialled};
 use super::networks;
 use crate::authz::parse_principal;
 use crate::kms::{Api, Operation, is_account_id};
@@ -52,25 +52,6 @@ pub struct Upstream {
     pub listing: Option<Duration>,
     /// For how long is believed what names stand for.
     pub remember: Duration,
-}
-
-/// Where KMS is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Over TLS. Without it only on loopback.
-    pub secure: bool,
-    /// A name or an address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl Endpoint {
-    /// As it stands in the header `Host`: without the port where that is the usual one.
-    pub fn authority(&self) -> String {
-        let usual = if self.secure { 443 } else { 80 };
-        if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
-    }
 }
 
 /// How requests are forwarded.
@@ -126,26 +107,26 @@ pub struct Patience {
 
 pub(super) fn read(section: &Section<'_>, account: Option<&str>, folder: &Path) -> Option<Upstream> {
     section.require("endpoint", "where KMS is, for example \"https://kms.cn-hangzhou.aliyuncs.com\"");
-    let endpoint = section.parsed("endpoint", endpoint);
+    let endpoint = section.parsed("endpoint", endpoint::parse);
+    let networks = networks(section, "networks");
+    if let Some(endpoint) = &endpoint {
+        check_address(section, endpoint, &networks);
+    }
     let mode = mode(section);
-    let credentials = credentials(section, account, folder);
-    if mode == Mode::ReSign(SignAs::Keyward) && credentials.own.is_none() && credentials.callers.is_empty() {
+    let (credentials, is_given) = credentials(section, mode, account, folder);
+    if mode == Mode::ReSign(SignAs::Keyward) && !is_given {
         section.problem(
             "mode = \"re-sign\" needs credentials to sign with: write [upstream.credentials], or sign_as = \"caller\"",
         );
     }
-    let named = section.string("server_name").map(str::to_owned);
+    let ca = authorities(section, endpoint.as_ref(), folder);
+    let of_endpoint = |endpoint: &Endpoint| endpoint.host.strip_suffix('.').unwrap_or(&endpoint.host).to_owned();
     let lookups = section.boolean("lookups").unwrap_or(true);
     let listing = seconds(section, "listing_seconds", 0..86_401, 0);
     let upstream = Upstream {
-        server_name: named.unwrap_or_else(|| endpoint.as_ref().map_or_else(String::new, |it| it.host.clone())),
-        also_named: section
-            .strings("also_named")
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, _)| name.to_lowercase())
-            .collect(),
-        ca: section.string("ca").map(|file| folder.join(file)),
+        server_name: server_name(section).or_else(|| endpoint.as_ref().map(of_endpoint)).unwrap_or_default(),
+        also_named: also_named(section),
+        ca,
         mode,
         policy_operations: policy_operations(section),
         unknown_operations: unknown_operations(section),
@@ -159,7 +140,7 @@ pub(super) fn read(section: &Section<'_>, account: Option<&str>, folder: &Path) 
         requests: number(section, "requests", 1..65_537, 256),
         idle: seconds(section, "idle_seconds", 1..3_601, 30),
         resolve: seconds(section, "resolve_seconds", 1..86_401, 30),
-        networks: networks(section, "networks"),
+        networks,
         circuit: (
             u32::try_from(section.integer("failures", 1..1_001).unwrap_or(5)).unwrap_or(5),
             milliseconds(section, "pause_ms", 1_000),
@@ -193,24 +174,43 @@ pub(super) fn check_vended(section: &Section<'_>, upstream: &Upstream, role: &st
     }
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
-    const WRONG: &str = "must be a URL without a path, such as \"https://kms.cn-hangzhou.aliyuncs.com\"";
-    let uri: Uri = text.parse().map_err(|_| WRONG)?;
-    let secure = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err(WRONG),
-    };
-    let host = uri.host().filter(|_| uri.path() == "/" && uri.query().is_none()).ok_or(WRONG)?;
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(WRONG);
+/// An address that is never dialled would be a KMS that is never there.
+fn check_address(section: &Section<'_>, endpoint: &Endpoint, networks: &[IpNet]) {
+    if let Some(why) = endpoint.literal().and_then(|address| undialled(address, networks)) {
+        section.report_at("endpoint", format!("names {}, which {why}", endpoint.shown_host()));
     }
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_lowercase();
-    if !secure && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
-        return Err("must be https: without TLS, KMS may only be at an address on loopback");
+}
+
+fn server_name(section: &Section<'_>) -> Option<String> {
+    section.parsed("server_name", |text| {
+        if is_host_name(text) || text.parse::<IpAddr>().is_ok() {
+            Ok(text.to_owned())
+        } else {
+            Err("must be the name of a host, or an address, as the certificate of KMS has it")
+        }
+    })
+}
+
+fn also_named(section: &Section<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, place) in section.strings("also_named").unwrap_or_default() {
+        if !is_authority(name) {
+            let what = "which is no name of a host; write for example \"kms-vpc.cn-hangzhou.aliyuncs.com\"";
+            section.report_place(place, format!("`upstream.also_named` holds `{name}`, {what}"));
+        }
+        names.push(name.to_lowercase());
     }
-    let usual = if secure { 443 } else { 80 };
-    Ok(Endpoint { secure, host, port: uri.port_u16().unwrap_or(usual) })
+    names
+}
+
+fn authorities(section: &Section<'_>, endpoint: Option<&Endpoint>, folder: &Path) -> Option<PathBuf> {
+    let file = section.string("ca")?;
+    if file.is_empty() {
+        section.report_at("ca", "must be a file with the authorities of KMS's certificate, in PEM");
+    } else if endpoint.is_some_and(|endpoint| !endpoint.secure) {
+        section.report_at("ca", "is for https: without TLS, KMS shows no certificate");
+    }
+    Some(folder.join(file))
 }
 
 fn mode(section: &Section<'_>) -> Mode {
@@ -251,16 +251,30 @@ fn policy_operations(section: &Section<'_>) -> PolicyOperations {
     chosen.unwrap_or(PolicyOperations::Served)
 }
 
-fn credentials(section: &Section<'_>, account: Option<&str>, folder: &Path) -> UpstreamCredentials {
+/// Credentials, and whether any are named, perhaps with mistakes.
+fn credentials(section: &Section<'_>, mode: Mode, account: Option<&str>, folder: &Path) -> (UpstreamCredentials, bool) {
     let own = section.section("credentials");
     let of = account_of(&own).or_else(|| account.map(str::to_owned));
-    let own = own.is_there().then(|| credentials::read(&own, folder)).flatten();
-    let mut callers = Vec::new();
-    for caller in section.listed_sections("callers") {
+    let is_own_there = own.is_there();
+    let own = is_own_there.then(|| credentials::read(&own, folder)).flatten();
+    let listed = section.listed_sections("callers");
+    if let (Mode::PassThrough, Some(first)) = (mode, listed.first()) {
+        let what = "is for mode = \"re-sign\": what is passed through has its client's signature";
+        section.report_place(first.place(), format!("`upstream.callers` {what}"));
+    }
+    let mut callers: Vec<(String, String, CredentialSource)> = Vec::new();
+    let mut seen = Vec::new();
+    for caller in &listed {
         caller.require("arn", "the caller that these credentials are for: a user, a role or an account's root");
         let arn = caller.parsed("arn", |text| {
             parse_principal(text).map(|principal| (principal.role_arn(), principal.account.to_string()))
         });
+        if let Some((arn, _)) = &arn {
+            if seen.contains(arn) {
+                caller.report_at("arn", format!("names {arn} a second time; each caller has one entry"));
+            }
+            seen.push(arn.clone());
+        }
         let found = caller.section("credentials");
         let account = account_of(&found);
         let source = credentials::read(&found, folder);
@@ -269,7 +283,7 @@ fn credentials(section: &Section<'_>, account: Option<&str>, folder: &Path) -> U
             callers.push((arn, account.unwrap_or(own), source));
         }
     }
-    UpstreamCredentials { own: of.zip(own), callers }
+    (UpstreamCredentials { own: of.zip(own), callers }, is_own_there || !listed.is_empty())
 }
 
 fn account_of(section: &Section<'_>) -> Option<String> {
@@ -312,32 +326,11 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_urls_over_tls() {
-        for (text, expected) in [
-            ("https://kms.cn-hangzhou.aliyuncs.com", Some((true, "kms.cn-hangzhou.aliyuncs.com", 443))),
-            ("https://KMS.example:8443/", Some((true, "kms.example", 8443))),
-            ("https://[2001:db8::1]:8443", Some((true, "2001:db8::1", 8443))),
-            ("http://127.0.0.1:7480", Some((false, "127.0.0.1", 7480))),
-            ("http://[::1]:7480", Some((false, "::1", 7480))),
-            ("http://kms.example", None),
-            ("http://localhost:7480", None),
-            ("http://10.0.0.1", None),
-            ("https://user@kms.example", None),
-            ("https://kms.example/path", None),
-            ("https://kms.example/?a", None),
-            ("kms.example", None),
-            ("ftp://kms.example", None),
-            ("", None),
-        ] {
-            let found = endpoint(text).ok();
-            assert_eq!(found.as_ref().map(|it| (it.secure, it.host.as_str(), it.port)), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn mistakes_are_named() {
         const AT: &str = "[upstream]\nendpoint = 'https://kms.example'\n";
         const OWN: &str = "[upstream.credentials]\nsource = 'environment'\n";
+        const CALLER: &str =
+            "[[upstream.callers]]\narn = 'acs:ram::1:role/App'\ncredentials = { source = 'environment' }\n";
         const VENDED: &str = "[credentials]\nrole = 'acs:ram::1:role/app'\nlisten = '127.0.0.1:1'\ntoken_file = 't'\n";
         for (text, expected) in [
             ("[upstream]\n".to_owned() + OWN, "`upstream.endpoint` is missing"),
@@ -368,6 +361,31 @@ mod tests {
             ),
             (format!("{AT}sign_as = 'caller'\n{VENDED}"), "mean nothing to KMS"),
             (format!("{AT}mode = 'pass-through'\n{VENDED}"), "mean nothing to KMS"),
+            ("[upstream]\nendpoint = 'https://kms.example:99999'\n".to_owned() + OWN, "the port `99999`"),
+            (
+                "[upstream]\nendpoint = 'https://100.100.100.200'\n".to_owned() + OWN,
+                "is the address of the metadata service",
+            ),
+            ("[upstream]\nendpoint = 'https://[fe80::1]'\n".to_owned() + OWN, "`upstream.endpoint` names [fe80::1]"),
+            (
+                "[upstream]\nendpoint = 'https://10.0.0.1'\nnetworks = ['100.64.0.0/10']\n".to_owned() + OWN,
+                "is outside upstream.networks",
+            ),
+            (format!("{AT}networks = ['here']\n{OWN}"), "`upstream.networks` holds `here`"),
+            (format!("{AT}server_name = ''\n{OWN}"), "`upstream.server_name` must be the name of a host"),
+            (format!("{AT}server_name = 'kms example'\n{OWN}"), "`upstream.server_name` must be the name of a host"),
+            (format!("{AT}also_named = ['https://kms.example']\n{OWN}"), "which is no name of a host"),
+            (format!("{AT}also_named = ['']\n{OWN}"), "which is no name of a host"),
+            (format!("{AT}ca = ''\n{OWN}"), "`upstream.ca` must be a file"),
+            (
+                format!("[upstream]\nendpoint = 'http://127.0.0.1:8080'\nca = 'ca.pem'\n{OWN}"),
+                "`upstream.ca` is for https",
+            ),
+            (
+                format!("{AT}{OWN}{CALLER}{}", CALLER.replace("App", "app")),
+                "15:7: `upstream.callers.arn` names acs:ram::1:role/app a second time",
+            ),
+            (format!("{AT}mode = 'pass-through'\n{CALLER}"), "`upstream.callers` is for mode = \"re-sign\""),
             ("[signatures]\ntrust_upstream = true\n".to_owned(), "the embedded KMS does not"),
             (format!("{AT}{OWN}[signatures]\ntrust_upstream = true\n"), "nobody verifies what Keyward signs anew"),
             ("[throttle]\ncryptography_per_second = 0\n".to_owned(), "whole number from 1"),
@@ -378,6 +396,23 @@ mod tests {
         let seed = LEAST.replace("[policies]", "seed = 's'\n[policies]");
         let problems = Settings::parse(&format!("{seed}{AT}{OWN}"), Path::new("/etc")).err().unwrap();
         assert!(problems[0].message.contains("is for the embedded KMS"), "{problems:?}");
+    }
+
+    /// One mistake is told once.
+    #[test]
+    fn what_is_wrong_with_credentials_is_not_that_there_are_none() {
+        const AT: &str = "[upstream]\nendpoint = 'https://kms.example'\n";
+        for text in [
+            "[upstream.credentials]\nsource = 'vault'\n",
+            "[upstream.credentials]\n",
+            "[[upstream.callers]]\narn = 'app'\ncredentials = { source = 'environment' }\n",
+        ] {
+            let problems = read(&format!("{AT}{text}")).err().unwrap();
+            assert!(problems.len() == 1 && !problems[0].contains("sign with"), "{text}: {problems:?}");
+        }
+        let text = LEAST.replace("data = 'd'\n", "") + AT + "[upstream.credentials]\nsource = 'environment'\n";
+        let problems = Settings::parse(&text, Path::new("/etc")).err().unwrap();
+        assert!(problems[0].message.contains("`kms.data` is missing: the folder of session.key"), "{problems:?}");
     }
 
     #[test]

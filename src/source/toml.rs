@@ -4,13 +4,14 @@
 //! section is finished. What it must never do: take a wrong type for a right one, or overlook an entry.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Problem, suggest};
+use super::{Position, Problem, suggest};
 
 /// Reads the TOML `text`: `read` takes what it knows from the root section and returns what it made of it.
 ///
@@ -32,6 +33,33 @@ pub fn read<T>(text: &str, read: impl FnOnce(&Section<'_>) -> Option<T>) -> Resu
         Some(result) if problems.is_empty() => Ok(result),
         _ => Err(problems),
     }
+}
+
+/// Where every entry of a text stands, by its whole name; the elements of an array by their numbers: `a.b.0.c`. Nothing, if
+/// the text is not TOML.
+pub fn places(text: &str) -> BTreeMap<String, Position> {
+    let mut found = BTreeMap::new();
+    if let Ok(table) = DeTable::parse(text) {
+        note_places(text, "", table.get_ref(), &mut found);
+    }
+    found
+}
+
+fn note_places(text: &str, path: &str, table: &DeTable<'_>, found: &mut BTreeMap<String, Position>) {
+    for (key, value) in table {
+        let path = if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
+        note_place(text, path, value, found);
+    }
+}
+
+fn note_place(text: &str, path: String, value: &Spanned<DeValue<'_>>, found: &mut BTreeMap<String, Position>) {
+    if let Some(table) = value.get_ref().as_table() {
+        note_places(text, &path, table, found);
+    }
+    for (number, element) in value.get_ref().as_array().into_iter().flat_map(|array| array.iter().enumerate()) {
+        note_place(text, format!("{path}.{number}"), element, found);
+    }
+    found.insert(path, Position::of(text, value.span().start));
 }
 
 fn whole(value: &DeValue<'_>) -> Option<u64> {
@@ -123,6 +151,11 @@ impl<'a> Section<'a> {
         self.table.is_some()
     }
 
+    /// Whether there is an entry of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
     /// Where this table stands: a byte offset.
     pub fn place(&self) -> usize {
         self.span.start
@@ -210,7 +243,11 @@ impl<'a> Section<'a> {
         expected: &str,
         read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
     ) -> Option<T> {
-        self.asked.borrow_mut().push(name);
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&name) {
+            asked.push(name);
+        }
+        drop(asked);
         let (_, value) = self.entry(name)?;
         let read = read(value.get_ref());
         if read.is_none() {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::callers::unknown_callers;
 use super::findings::findings;
 use super::identities::read_directory;
 use super::load::{Loader, Scope};
@@ -39,6 +40,8 @@ pub fn inspect(settings: &Settings) -> Inspection {
         found = of_policies.collect();
         found.sort();
     }
-    let (problems, hash) = (files.problems(), files.hash());
+    let (mut problems, hash) = (files.problems(), files.hash());
+    problems.extend(unknown_callers(settings, &directory));
+    problems.sort();
     Inspection { problems, policies: files.policies().len(), directory, findings: found, hash }
 }

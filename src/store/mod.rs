@@ -4,6 +4,7 @@
 //! that cannot be used stands its last good version, or a denial; log, metrics and readiness say so. Starting with such a
 //! file fails. It decides nothing; what a text means is for `policy` and `authn` to say.
 
+mod callers;
 mod change;
 mod entry;
 mod events;
@@ -50,6 +51,7 @@ use crate::authz::{PolicyTable, ResourceIndex, Snapshot, Validity, Version};
 use crate::policy::Kind;
 use crate::settings::{Policies, Settings};
 use crate::source::Problem;
+use callers::unknown_callers;
 use entry::Touched;
 use last_good::LastGood;
 use load::Loader;
@@ -101,7 +103,10 @@ impl Store {
         let mut last_good = last_good.map_err(|problem| vec![problem])?;
         let restored = last_good.as_mut().is_some_and(|copy| loader.restore(copy));
         let look = loader.look(&Scope::Everything, None);
-        let problems = look.files.problems();
+        let mut problems = look.files.problems();
+        if !restored {
+            problems.extend(unknown_callers(settings, &look.files.identities().directory()));
+        }
         // With what was in force before, a start is like a reload.
         if !problems.is_empty() && !restored {
             return Err(problems);

@@ -119,8 +119,8 @@ fn owner(section: &Section<'_>, account: &str) -> String {
 
 fn tags(section: &Section<'_>) -> Option<Arc<Pairs>> {
     let given = section.named_strings("tags");
-    let is_there = section.section("tags").is_there();
-    is_there
+    section
+        .has("tags")
         .then(|| given.into_iter().map(|(key, value, _)| (key.to_owned(), value.to_owned())).collect::<Vec<_>>().into())
 }
 
@@ -140,8 +140,13 @@ fn key(index: &mut ResourceIndex, name: &str, section: &Section<'_>, account: &s
             None => section.report_place(place, format!("`{alias}` is no alias; write for example \"alias/orders\"")),
         }
     }
-    for (version, _) in section.strings("versions").unwrap_or_default() {
-        index.add_version(version, &account, id.clone());
+    for (version, place) in section.strings("versions").unwrap_or_default() {
+        match index.key_of_version(version) {
+            Some((_, other)) if *other != id => {
+                section.report_place(place, format!("`{version}` is a version of key `{other}` already"));
+            }
+            _ => index.add_version(version, &account, id.clone()),
+        }
     }
     if let Some(tags) = tags(section) {
         index.set_key_tags(&account, &id, tags);
@@ -172,6 +177,25 @@ fn secret(index: &mut ResourceIndex, name: &str, section: &Section<'_>, account:
 mod tests {
     use super::*;
     use crate::authz::{Known, Owned, Target};
+
+    /// It also fits the schema that editors have.
+    #[test]
+    fn the_example_can_be_read() {
+        assert!(parse(include_str!("../../tests/fixtures/resources.toml"), "1").is_ok());
+    }
+
+    #[test]
+    fn a_version_is_of_one_key() {
+        let text = "[keys.k1]\nversions = ['v1', 'v1']\n[keys.k2]\nversions = ['v1']\n[keys.k3]\ntag = {}\ntags = {}\n";
+        let problems = parse(text, "1").err().unwrap();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            ["4:13: `v1` is a version of key `k1` already", "6:1: unknown entry `keys.k3.tag`; did you mean `tags`?"]
+        );
+        let problems = parse("[keys.k]\nowner = '1'\n", "1").err().unwrap();
+        assert!(problems[0].message.ends_with("known here: account, aliases, versions, tags"), "{problems:?}");
+    }
 
     #[test]
     fn the_operator_says_what_names_stand_for() {

@@ -40,7 +40,7 @@
 //! | `keyward_answers_judged_total` | result | answers judged by the key that they name: `released`, `withheld` |
 //! | `keyward_lookups_total` | result | questions to it about names: `learned`, `unknown`, `failed` |
 //! | `keyward_names` | | names whose meaning is remembered |
-//! | `keyward_upstream_credential_seconds` | of | until the credential expires that requests are signed with; -1 for none |
+//! | `keyward_upstream_credential_seconds` | of | until the credential expires that requests are signed with, if it does; -1 for none |
 //! | `keyward_upstream_credential_fetches_total` | result | `fetched`, `failed` |
 //! | `keyward_build_info` | version | always 1 |
 

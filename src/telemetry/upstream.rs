@@ -67,7 +67,7 @@ impl UpstreamMetrics {
             names: gauge("keyward_names", "Names whose meaning is remembered.")?,
             credential_seconds: gauges(
                 "keyward_upstream_credential_seconds",
-                "Seconds until the credential expires that requests to KMS are signed with; -1 if there is none.",
+                "Seconds until the credential expires that requests to KMS are signed with, if it does; -1 if there is none.",
                 "of",
             )?,
             credential_fetches: counters(

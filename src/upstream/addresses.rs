@@ -4,13 +4,13 @@
 //! Addresses that no KMS has are never dialled, whatever a name server says: those of a link, of metadata services, and
 //! those outside the networks that the settings name.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use crate::settings::Endpoint;
+use crate::settings::{Endpoint, undialled};
 
 /// How many addresses of one answer are used.
 const ADDRESSES_MAX: usize = 16;
@@ -21,9 +21,6 @@ const ASIDE_MAX: Duration = Duration::from_secs(60);
 
 /// How many requests in a row an address may leave without an answer.
 const SILENT_MAX: u32 = 2;
-
-/// Where Alibaba Cloud's instances find their metadata.
-const METADATA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 
 /// The addresses of KMS.
 pub struct Addresses {
@@ -97,7 +94,7 @@ impl Addresses {
     }
 
     fn literal(&self) -> Option<IpAddr> {
-        self.endpoint.host.parse().ok()
+        self.endpoint.literal()
     }
 
     /// What is to be resolved; `None` if nothing is.
@@ -121,16 +118,10 @@ impl Addresses {
     }
 
     fn may_be_dialled(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let is_of_a_link = match address {
-            IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4 == METADATA,
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
-        };
         // A name that leads to this machine is somebody's trick, unless the endpoint says so itself.
-        let is_odd = address.is_unspecified() || address.is_multicast();
-        let is_inside = address.is_loopback() && self.literal().is_none() && self.endpoint.host != "localhost";
-        let is_wanted = self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address));
-        !is_of_a_link && !is_odd && !is_inside && is_wanted
+        let is_loopback = address.to_canonical().is_loopback();
+        let is_inside = is_loopback && self.literal().is_none() && self.endpoint.host != "localhost";
+        !is_inside && undialled(address, &self.networks).is_none()
     }
 
     /// Which addresses to try, the best first: each in its turn, those that are left aside last.

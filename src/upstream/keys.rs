@@ -84,6 +84,11 @@ impl Keys {
         self.own.as_ref()?.current(now).map(Key::Fetched)
     }
 
+    /// Has all of them fetched now.
+    pub fn wake(&self) {
+        self.each().for_each(|(_, keeper)| keeper.wake());
+    }
+
     /// How each stands, by whose it is.
     pub fn reports(&self) -> Vec<(String, Report)> {
         self.each().map(|(name, keeper)| (name.to_owned(), keeper.report())).collect()
@@ -97,21 +102,25 @@ impl Keys {
     /// Sets the metrics of credentials. Callers are counted together: their names are nobody's business here, and the
     /// one that ends first matters.
     pub fn measure(&self, metrics: &UpstreamMetrics, now: Timestamp) {
-        let mut left: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut left: BTreeMap<&str, Option<i64>> = BTreeMap::new();
         let (mut fetched, mut failed) = (0, 0);
         for (name, keeper) in self.each() {
             let of = if name == "keyward" { "keyward" } else { "callers" };
             let report = keeper.report();
             (fetched, failed) = (fetched + report.fetched, failed + report.failed);
             let seconds = match keeper.current(now) {
-                None => -1,
-                Some(key) => key.expires.map_or(i64::MAX, |end| end.duration_since(now).as_secs()),
+                None => Some(-1),
+                Some(key) => key.expires.map(|end| end.duration_since(now).as_secs()),
             };
-            let least = left.entry(of).or_insert(i64::MAX);
-            *least = (*least).min(seconds);
+            let least = left.entry(of).or_default();
+            *least = least.iter().copied().chain(seconds).min();
         }
         for (of, seconds) in left {
-            metrics.credential_seconds.with_label_values(&[of]).set(seconds);
+            match seconds {
+                Some(seconds) => metrics.credential_seconds.with_label_values(&[of]).set(seconds),
+                // What does not expire has no number; there may have been one before.
+                None => drop(metrics.credential_seconds.remove_label_values(&[of])),
+            }
         }
         for (result, count) in [("fetched", fetched), ("failed", failed)] {
             let counter = metrics.credential_fetches.with_label_values(&[result]);

@@ -5,6 +5,7 @@
 //! connection turned out to be closed.
 
 mod addresses;
+mod check;
 mod circuit;
 mod credentials;
 mod exchange;
@@ -15,6 +16,7 @@ mod listing;
 mod lookups;
 mod no_answer;
 mod outgoing;
+mod refresh;
 mod sending;
 mod warm;
 
@@ -23,19 +25,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+pub use check::check_files;
 pub use credentials::{Credential, Profile, Report, cli_profile_in};
 pub use exchange::{Failure, FailureKind, Received};
 
 use crate::authn::Directory;
 use crate::authz::{Owned, Permit};
 use crate::kms::{Address, Call, Effect, Format, KeyId, RawRequest};
-use crate::settings::{self, Mode, PolicyOperations, Settings, read_text};
-use crate::source::{Problem, shown};
+use crate::settings::{self, Mode, PolicyOperations, Settings};
+use crate::source::Problem;
 use crate::store::Store;
 use crate::telemetry::UpstreamMetrics;
 use addresses::{Addresses, Resolved};
@@ -94,9 +95,7 @@ impl Upstream {
         metrics: UpstreamMetrics,
         clock: fn() -> Timestamp,
     ) -> Result<Self, Vec<Problem>> {
-        if let Some(ca) = &upstream.ca {
-            check_authorities(ca)?;
-        }
+        check::check_authorities(settings).map_err(|problem| vec![problem])?;
         let keys = Keys::start(upstream, clock);
         let keys = keys.map_err(|error| vec![Problem::of_file("upstream.credentials", error.to_string())])?;
         let (failures, pause) = upstream.circuit;
@@ -151,16 +150,22 @@ impl Upstream {
         match self.settings.mode {
             Mode::PassThrough => {
                 let sent = outgoing::passed_through(raw, &permit.request().scheme, &self.host);
-                let sent = sent.map_err(|_| NoAnswer::Unsendable)?;
+                let sent = sent.map_err(|_| self.counted(NoAnswer::Unsendable))?;
                 // A signature is good for one sending.
                 self.send(&|| Some(sent.clone()), changes, false).await
             }
             Mode::ReSign(sign_as) => {
-                let key = self.keys.of(permit, sign_as, directory, (self.clock)()).ok_or(NoAnswer::NoCredentials)?;
+                let key = self.keys.of(permit, sign_as, directory, (self.clock)());
+                let key = key.ok_or_else(|| self.counted(NoAnswer::NoCredentials))?;
                 let make = || Some(key.sign((self.clock)(), |signer| outgoing::re_signed(permit, &self.host, signer)));
                 self.send(&make, changes, is_repeatable).await
             }
         }
+    }
+
+    fn counted(&self, why: NoAnswer) -> NoAnswer {
+        self.metrics.errors.with_label_values(&[why.reason()]).inc();
+        why
     }
 
     /// Waits until nobody else is setting a policy.
@@ -170,8 +175,7 @@ impl Upstream {
 
     /// Notes that KMS does not accept what signs for this caller.
     pub fn refused_us(&self, permit: &Permit) {
-        let why = NoAnswer::CredentialsRefused;
-        self.metrics.errors.with_label_values(&[why.reason()]).inc();
+        self.counted(NoAnswer::CredentialsRefused);
         tracing::error!(caller = %permit.caller(), "KMS does not accept the credentials that sign for this caller");
     }
 
@@ -259,20 +263,4 @@ impl Upstream {
     fn lock_knowledge(&self) -> MutexGuard<'_, Knowledge> {
         self.knowledge.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// pingora takes it for granted that the file can be used.
-fn check_authorities(path: &std::path::Path) -> Result<(), Vec<Problem>> {
-    let wrong = |why: String| vec![Problem::of_file(shown(path), why)];
-    let text = read_text(path).map_err(|why| wrong(why.to_string()))?;
-    let mut roots = rustls::RootCertStore::empty();
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
-        let added = certificate
-            .map_err(|error| error.to_string())
-            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
-        added.map_err(|error| wrong(format!("holds an unusable certificate: {error}")))?;
-        count += 1;
-    }
-    if count == 0 { Err(wrong("holds no certificate in PEM".to_owned())) } else { Ok(()) }
 }

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod exchange;
+mod explained;
 pub mod front;
 mod hearsay;
 mod hostile;

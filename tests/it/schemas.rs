@@ -78,6 +78,7 @@ fn schema_of(path: &Path) -> Option<&'static str> {
         ("keyward.toml", "keyward"),
         ("gateway.toml", "keyward"),
         ("seed.toml", "seed"),
+        ("resources.toml", "resources"),
     ];
     let name = path.file_name()?.to_str()?;
     by_place.iter().find(|(place, _)| *place == folder || *place == name).map(|(_, schema)| *schema)
@@ -105,6 +106,7 @@ fn every_example_fits_its_schema() {
     for folder in ["config", "policies", "tests/fixtures/documented-samples"] {
         files(&root().join(folder), &mut paths);
     }
+    paths.push(root().join("tests/fixtures/resources.toml"));
     let mut used = Vec::new();
     for path in paths {
         let Some(name) = schema_of(&path) else { continue };
@@ -115,7 +117,7 @@ fn every_example_fits_its_schema() {
     }
     used.sort_unstable();
     used.dedup();
-    let all = ["cases", "identities", "key-policy", "keyward", "ram-policy", "secret-policy", "seed"];
+    let all = ["cases", "identities", "key-policy", "keyward", "ram-policy", "resources", "secret-policy", "seed"];
     assert_eq!(used, all);
 }
 
@@ -146,6 +148,8 @@ fn what_keyward_refuses_does_not_fit() {
             false,
         ),
         ("seed", json!({ "keys": { "k": { "spec": "RSA_1024" } } }), false),
+        ("resources", json!({ "keys": { "k": { "versions": "v" } } }), false),
+        ("resources", json!({ "secrets": { "s": { "owner": "1" } } }), false),
     ] {
         let schema = schema(name);
         assert_eq!(complaints(&schema, &schema, &document, "").is_empty(), fits, "{name}: {document}");

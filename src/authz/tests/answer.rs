@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::authz::{AnswerProof, Behind, By, Elsewhere, Signer, Unresolved, With};
+use crate::authz::{AnswerProof, Behind, By, Elsewhere, Open, Signer, Unresolved, With, authorize_explained};
 use crate::kms::AnsweredKey;
 
 /// The keys of the world: whose each is, and whether alice may decrypt with it.
@@ -284,5 +284,13 @@ fn unknown_tags_decide_nothing() {
             Err(rejection) => rejection.reason(),
         };
         assert_eq!(came, expected, "{statements:?}");
+        let target = signed("alice", "Encrypt", &[("KeyId", "k2"), HELLO]);
+        let headers = HeaderMap::new();
+        let origin = Origin::unknown();
+        let raw = RawRequest { method: "POST", target: &target, headers: &headers, body: b"", origin };
+        let (_, open) = authorize_explained(&house.0, &raw, NOW.parse().unwrap(), |_, _, open| open);
+        let rests_on_tags = matches!(&open[..], [Some(Open { what: Unresolved::Tags(_), is_shown: false })]);
+        assert_eq!(rests_on_tags, expected == "unknown_tags", "explained: {statements:?} {open:?}");
+        assert!(rests_on_tags || open == [None], "{open:?}");
     }
 }

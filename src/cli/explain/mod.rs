@@ -18,14 +18,16 @@ use self::story::{Answer, Refused, Story};
 use super::ask::{Ground, given, pair, unknown_action};
 use super::{Exit, Format, SettingsFile, banner};
 use crate::authn::Directory;
-use crate::authz::{Hypothetical, Outcome, Permission, Snapshot, Target, authorize_explained};
+use crate::authz::{
+    Hypothetical, Judgement, Open, Outcome, Permission, Rejection, Snapshot, Target, Unresolved, authorize_explained,
+};
 use crate::kms::{KmsRequest, Origin, RawRequest};
 use crate::settings::read_text;
 
 /// Arguments of `keyward explain`.
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 allowed; 1 not allowed; 2 could not say, for example because a policy has \
-    mistakes (see `keyward check`).\n\n\
+    mistakes (see `keyward check`), or because it rests on what only KMS knows.\n\n\
     Examples:\n  \
     keyward explain --as alice --action kms:Encrypt --resource key/key-exampleorders01\n  \
     keyward explain --as bob --action kms:Decrypt --resource key/key-exampleorders01 --context acs:SourceIp=10.0.0.1\n  \
@@ -80,7 +82,11 @@ pub fn run(explain: &Explain) -> Exit {
         Format::Text => story.text(&mut out),
         Format::Json => writeln!(out, "{:#}", story.json()),
     };
-    if story.outcome == Outcome::Allow { Exit::Yes } else { Exit::No }
+    match story.outcome {
+        Outcome::Allow => Exit::Yes,
+        Outcome::Undecided => Exit::CouldNotSay,
+        Outcome::Deny | Outcome::Reject => Exit::No,
+    }
 }
 
 fn answer(explain: &Explain, ground: &Ground) -> Result<Story> {
@@ -141,23 +147,22 @@ fn of_request(explain: &Explain, file: &Path, ground: &Ground) -> Result<Story> 
     let origin = Origin { address: explain.peer, secure: explain.tls, ..Origin::default() };
     let raw = recording.raw(&origin);
     let time = explain.at.or_else(|| signed_at(&raw)).unwrap_or(ground.now);
-    let mut notes = Vec::new();
-    let (judgement, permissions) = authorize_explained(&ground.store.current(), &raw, time, |permission, told| {
-        notes.extend(unresolved(permission));
-        Answer::new(&permission.action, &permission.resource.arn, told)
-    });
+    let (mut notes, mut open_notes) = (Vec::new(), Vec::new());
+    let (judgement, permissions) =
+        authorize_explained(&ground.store.current(), &raw, time, |permission, told, open| {
+            let answer = Answer::new(&permission.action, &permission.resource.arn, told);
+            notes.extend(unresolved(ground, permission));
+            open_notes.extend(open.as_ref().map(|open| note(ground, open)));
+            open.iter().fold(answer, |answer, open| answer.resting_on(&unknown(&open.what)))
+        });
+    let outcome = outcome(&judgement, &permissions);
+    // What is denied all the same rests on nothing.
+    notes.extend(open_notes.into_iter().filter(|_| outcome == Outcome::Undecided));
     notes.dedup();
     let rejection = Refused::of(&judgement);
     let trail = judgement.trail;
     let operation = trail.operation.unwrap_or_else(|| "a request that cannot be read".to_owned());
-    Ok(Story {
-        outcome: trail.outcome,
-        caller: trail.caller,
-        operation: Some(operation),
-        rejection,
-        permissions,
-        notes,
-    })
+    Ok(Story { outcome, caller: trail.caller, operation: Some(operation), rejection, permissions, notes })
 }
 
 /// When the request says that it was signed.
@@ -165,9 +170,21 @@ fn signed_at(raw: &RawRequest<'_>) -> Option<Timestamp> {
     KmsRequest::parse(raw).ok()?.scheme.timestamp().parse().ok()
 }
 
-/// What a running Keyward may know better.
-fn unresolved(permission: &Permission) -> Option<String> {
+/// What it comes to. Nothing is allowed that rests on something unknown; and what one permission denies, no other allows.
+fn outcome(judgement: &Judgement, permissions: &[Answer]) -> Outcome {
+    let has = |outcome| permissions.iter().any(|answer| answer.outcome() == outcome);
+    match judgement.verdict {
+        Err(Rejection::Unresolved(_)) if has(Outcome::Deny) => Outcome::Deny,
+        Err(Rejection::Unresolved(_)) => Outcome::Undecided,
+        Ok(_) if has(Outcome::Undecided) => Outcome::Undecided,
+        _ => judgement.trail.outcome,
+    }
+}
+
+/// What a running Keyward with an embedded KMS may know better.
+fn unresolved(ground: &Ground, permission: &Permission) -> Option<String> {
     match &permission.target {
+        _ if ground.settings.upstream.is_some() => None,
         Target::UnknownAlias(alias) => Some(format!(
             "{} stands for no key in the seed; a running Keyward may know it, and then judges that key",
             alias.name.as_str()
@@ -176,5 +193,35 @@ fn unresolved(permission: &Permission) -> Option<String> {
             "which key made the ciphertext is known to a running Keyward only, which then judges that key".to_owned(),
         ),
         _ => None,
+    }
+}
+
+/// How somebody comes to know what a permission rests on.
+fn note(ground: &Ground, open: &Open) -> String {
+    // KMS tells nobody which key made a ciphertext; whoever decrypts it sees it.
+    let asks = open.what != Unresolved::Ciphertext
+        && ground.settings.upstream.as_ref().is_some_and(|upstream| upstream.lookups);
+    let how = match (open.is_shown, asks) {
+        (true, _) => "the answer of KMS shows it, and is judged before anybody sees it",
+        (false, true) => {
+            "KMS is asked when this is served, and what stays unknown is refused; resources.toml may say it"
+        }
+        (false, false) => {
+            "a running Keyward may have heard of it, and what stays unknown is refused; resources.toml may say it"
+        }
+    };
+    format!("this rests on {}: {how}", unknown(&open.what))
+}
+
+/// What nobody knows, in words.
+fn unknown(what: &Unresolved) -> String {
+    match what {
+        Unresolved::Alias(alias) => format!("which key {} points to", alias.name.as_str()),
+        Unresolved::Ciphertext => "which key made the ciphertext".to_owned(),
+        Unresolved::Owner(key) => format!("which account key {key} belongs to"),
+        Unresolved::KeyOfSecret(secret) => format!("which key encrypts secret {}", secret.name.as_str()),
+        Unresolved::Tags(Target::Key(key)) => format!("how key {} is tagged", key.name),
+        Unresolved::Tags(Target::Secret(secret)) => format!("how secret {} is tagged", secret.name.as_str()),
+        Unresolved::Tags(_) => "how it is tagged".to_owned(),
     }
 }

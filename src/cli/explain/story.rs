@@ -11,6 +11,7 @@ use crate::policy::{Basis, Considered, Decision, Effect, Explanation, Half, Refu
 
 const ALLOW: Style = AnsiColor::Green.on_default().bold();
 const DENY: Style = AnsiColor::Red.on_default().bold();
+const OPEN: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Everything there is to tell.
 pub struct Story {
@@ -44,6 +45,8 @@ pub struct Answer {
     because: String,
     statement: Option<String>,
     considered: Vec<Line>,
+    /// What it rests on and nobody knows: then nothing is decided.
+    rests_on: Option<String>,
 }
 
 /// A statement that was looked at.
@@ -57,7 +60,7 @@ impl Refused {
     /// What the client is told; `None` if policies decided.
     pub fn of(judgement: &Judgement) -> Option<Self> {
         match &judgement.verdict {
-            Ok(_) | Err(Rejection::Denied(_)) => None,
+            Ok(_) | Err(Rejection::Denied(_) | Rejection::Unresolved(_)) => None,
             Err(rejection) => {
                 let error = rejection.error();
                 Some(Self { reason: rejection.reason(), code: error.code.as_str(), message: error.message })
@@ -84,12 +87,29 @@ impl Answer {
             because: because(&explanation.decision),
             statement: statement.map(|statement| statement.to_string()),
             considered: considered.map(Line::new).collect(),
+            rests_on: None,
+        }
+    }
+
+    /// The same, but it rests on something that nobody knows: whatever statements say of a name that stands for something
+    /// else is no answer.
+    pub fn resting_on(self, what: &str) -> Self {
+        Self {
+            because: format!("rests on {what}"),
+            statement: None,
+            considered: Vec::new(),
+            rests_on: Some(what.to_owned()),
+            ..self
         }
     }
 
     /// Whether it is allowed.
     pub fn outcome(&self) -> Outcome {
-        if self.allowed { Outcome::Allow } else { Outcome::Deny }
+        match self.rests_on {
+            Some(_) => Outcome::Undecided,
+            None if self.allowed => Outcome::Allow,
+            None => Outcome::Deny,
+        }
     }
 
     fn tell(&self, by: &str, indent: &str, out: &mut dyn Write) -> io::Result<()> {
@@ -97,7 +117,8 @@ impl Answer {
         writeln!(out, "{indent}{style}{word}{style:#}  {} on {}{by}", self.action, self.resource)?;
         writeln!(out, "{indent}  {}", self.because)?;
         if self.considered.is_empty() {
-            return if self.allowed { Ok(()) } else { writeln!(out, "{indent}  there is no policy that could") };
+            let is_denied = self.outcome() == Outcome::Deny;
+            return if !is_denied { Ok(()) } else { writeln!(out, "{indent}  there is no policy that could") };
         }
         let width = self.considered.iter().map(|line| line.statement.chars().count()).max().unwrap_or(0);
         writeln!(out)?;
@@ -115,6 +136,7 @@ impl Answer {
             "decision": self.outcome().as_str(),
             "because": self.because,
             "statement": self.statement,
+            "rests_on": self.rests_on,
             "considered": considered,
         })
     }
@@ -174,7 +196,8 @@ fn word(outcome: Outcome) -> (Style, &'static str) {
     match outcome {
         Outcome::Allow => (ALLOW, "ALLOW"),
         Outcome::Deny => (DENY, "DENY"),
-        Outcome::Reject | Outcome::Undecided => (DENY, "REJECT"),
+        Outcome::Reject => (DENY, "REJECT"),
+        Outcome::Undecided => (OPEN, "UNDECIDED"),
     }
 }
 

@@ -15,7 +15,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::schedule::{back_off, reread_every, when_to_fetch_again};
+use super::schedule::{Left, back_off, reread_every, when_to_fetch_again};
 use super::{Credential, PATIENCE, Surroundings, fetch};
 use crate::settings::CredentialSource;
 
@@ -53,18 +53,27 @@ pub struct Keeper {
 struct Shared {
     current: ArcSwapOption<Credential>,
     report: Mutex<Report>,
-    ended: Mutex<bool>,
+    asked: Mutex<Asked>,
     woken: Condvar,
 }
 
+/// What its owner wants of the thread.
+#[derive(Default)]
+struct Asked {
+    /// That it ends.
+    to_end: bool,
+    /// That it fetches now.
+    to_fetch: bool,
+}
+
 impl Keeper {
-    /// Begins to fetch from a source, which `name` names in logs. That the source gives nothing is no error; it is asked
+    /// Begins to fetch from a source; `whose` the credential is, logs say. That the source gives nothing is no error; it is asked
     /// again.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(name: &str, source: CredentialSource, clock: fn() -> Timestamp) -> io::Result<Self> {
-        let reread = reread_every(&source);
+    pub fn start(whose: &str, source: CredentialSource, clock: fn() -> Timestamp) -> io::Result<Self> {
+        let (name, reread) = (Name { whose: whose.to_owned(), source: source.kind() }, reread_every(&source));
         let fetch = move |now| {
             let home = variable("HOME").map(PathBuf::from);
             let surroundings = Surroundings { env: &variable, home: home.as_deref(), patience: PATIENCE };
@@ -73,7 +82,7 @@ impl Keeper {
         Self::start_with(name, reread, fetch, clock)
     }
 
-    fn start_with<F>(name: &str, reread: Option<Duration>, fetch: F, clock: fn() -> Timestamp) -> io::Result<Self>
+    fn start_with<F>(name: Name, reread: Option<Duration>, fetch: F, clock: fn() -> Timestamp) -> io::Result<Self>
     where
         F: FnMut(Timestamp) -> Result<Credential, String> + Send + 'static,
     {
@@ -92,13 +101,27 @@ impl Keeper {
     pub fn report(&self) -> Report {
         locked(&self.shared.report).clone()
     }
+
+    /// Has the credential fetched now, whenever it was due.
+    pub fn wake(&self) {
+        locked(&self.shared.asked).to_fetch = true;
+        self.shared.woken.notify_all();
+    }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        *locked(&self.shared.ended) = true;
+        locked(&self.shared.asked).to_end = true;
         self.shared.woken.notify_all();
     }
+}
+
+/// How logs name a credential.
+struct Name {
+    /// Who signs with it: Keyward, or a caller.
+    whose: String,
+    /// The kind of its source.
+    source: &'static str,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -120,7 +143,7 @@ enum State {
 }
 
 struct Worker<F> {
-    name: String,
+    name: Name,
     fetch: F,
     clock: fn() -> Timestamp,
     reread: Option<Duration>,
@@ -131,9 +154,9 @@ struct Worker<F> {
 }
 
 impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
-    fn new(name: &str, reread: Option<Duration>, fetch: F, clock: fn() -> Timestamp, shared: &Arc<Shared>) -> Self {
+    fn new(name: Name, reread: Option<Duration>, fetch: F, clock: fn() -> Timestamp, shared: &Arc<Shared>) -> Self {
         let shared = Arc::clone(shared);
-        Self { name: name.to_owned(), fetch, clock, reread, shared, failures: 0, told: None }
+        Self { name, fetch, clock, reread, shared, failures: 0, told: None }
     }
 
     fn run(mut self) {
@@ -147,6 +170,7 @@ impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
 
     /// Fetches once; says when to do it again, if ever.
     fn attempt(&mut self) -> Option<Timestamp> {
+        self.note_end((self.clock)());
         let found = (self.fetch)((self.clock)());
         // It may have taken a while.
         let now = (self.clock)();
@@ -154,6 +178,27 @@ impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
             Ok(credential) if credential.is_valid(now) => self.take(credential, now),
             Ok(_) => Some(self.fail("the credential has expired already".to_owned(), now)),
             Err(why) => Some(self.fail(why, now)),
+        }
+    }
+
+    /// Says that the credential has ended, before its source is waited for once more.
+    fn note_end(&mut self, now: Timestamp) {
+        if let Some(State::Failing(why)) = &self.told
+            && self.left(now) == Left::Nothing
+        {
+            let why = why.clone();
+            self.tell(State::Without(why), Some(now));
+        }
+    }
+
+    /// What there is.
+    fn left(&self, now: Timestamp) -> Left {
+        match self.shared.current.load().as_ref().map(|credential| credential.expires) {
+            Some(None) => Left::Forever,
+            Some(Some(expires)) if now < expires => {
+                Left::For(Duration::try_from(expires.duration_since(now)).unwrap_or_default())
+            }
+            Some(Some(_)) | None => Left::Nothing,
         }
     }
 
@@ -168,11 +213,12 @@ impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
         }
         self.shared.current.store(Some(Arc::new(credential)));
         self.failures = 0;
-        self.tell(State::Good);
-        match (expires, self.reread) {
+        let next = match (expires, self.reread) {
             (Some(expires), _) => Some(when_to_fetch_again(expires, now, jitter())),
             (None, reread) => reread.map(|reread| later(now, reread)),
-        }
+        };
+        self.tell(State::Good, next);
+        next
     }
 
     fn fail(&mut self, why: String, now: Timestamp) -> Timestamp {
@@ -182,35 +228,42 @@ impl<F: FnMut(Timestamp) -> Result<Credential, String>> Worker<F> {
             report.failed += 1;
         }
         self.failures = self.failures.saturating_add(1);
-        let has_one = self.shared.current.load().as_ref().is_some_and(|credential| credential.is_valid(now));
-        self.tell(if has_one { State::Failing(why) } else { State::Without(why) });
-        later(now, back_off(self.failures))
+        let left = self.left(now);
+        let next = later(now, back_off(self.failures, left, jitter()));
+        self.tell(if left == Left::Nothing { State::Without(why) } else { State::Failing(why) }, Some(next));
+        next
     }
 
-    /// Once for each change.
-    fn tell(&mut self, state: State) {
+    /// Once for each change. `next` is when it is tried again.
+    fn tell(&mut self, state: State, next: Option<Timestamp>) {
         if self.told.as_ref() == Some(&state) {
             return;
         }
-        let source = self.name.as_str();
+        let Name { whose, source } = &self.name;
+        let next = next.map_or_else(|| "never".to_owned(), |next| format!("{next:.0}"));
         match &state {
-            State::Good => tracing::info!(source, "a credential was fetched"),
-            State::Failing(why) => tracing::warn!(source, %why, "no new credential; the last one is still valid"),
-            State::Without(why) => tracing::error!(source, %why, "there is no credential"),
+            State::Good => tracing::info!(whose, source, next, "a credential was fetched"),
+            State::Failing(why) => {
+                tracing::warn!(whose, source, %why, next, "no new credential; the last one is still valid");
+            }
+            State::Without(why) => tracing::error!(whose, source, %why, next, "there is no credential"),
         }
         self.told = Some(state);
     }
 
-    /// Waits; `false` when the keeper was dropped.
+    /// Waits until it is due, or until its owner asks; `false` when the keeper was dropped.
     fn waited_until(&self, due: Option<Timestamp>) -> bool {
-        let mut ended = locked(&self.shared.ended);
-        while !*ended {
+        let mut asked = locked(&self.shared.asked);
+        while !asked.to_end {
+            if std::mem::take(&mut asked.to_fetch) {
+                return true;
+            }
             let left = due.map(|due| Duration::try_from(due.duration_since((self.clock)())).unwrap_or_default());
             if left == Some(Duration::ZERO) {
                 return true;
             }
             let wait = left.unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
-            ended = self.shared.woken.wait_timeout(ended, wait).unwrap_or_else(PoisonError::into_inner).0;
+            asked = self.shared.woken.wait_timeout(asked, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
         false
     }
@@ -252,6 +305,10 @@ mod tests {
         Credential::new(id.to_owned(), "hush".to_owned().into(), None, expires.map(at))
     }
 
+    fn name() -> Name {
+        Name { whose: "test".to_owned(), source: "access_key" }
+    }
+
     fn no(why: &str) -> Result<Credential, String> {
         Err(why.to_owned())
     }
@@ -282,7 +339,7 @@ mod tests {
     fn a_source_that_fails_is_asked_again_ever_later() {
         clock!(SECONDS, clock);
         let script = script([no("a"), no("b"), no("c"), key("I", None)]);
-        let keeper = Keeper::start_with("test", None, script, clock).unwrap();
+        let keeper = Keeper::start_with(name(), None, script, clock).unwrap();
         for (failed, seconds) in [(1, 0), (2, 1), (3, 3)] {
             SECONDS.store(seconds, Ordering::SeqCst);
             until(&keeper, "failed", |keeper| keeper.report().failed == failed);
@@ -300,7 +357,7 @@ mod tests {
     fn the_last_good_one_is_kept_until_its_end() {
         clock!(SECONDS, clock);
         let script = script([key("I", Some(3600)), no("down"), key("OLD", Some(10))]);
-        let keeper = Keeper::start_with("test", None, script, clock).unwrap();
+        let keeper = Keeper::start_with(name(), None, script, clock).unwrap();
         until(&keeper, "fetched", |keeper| keeper.report().fetched == 1);
         assert_eq!(keeper.report().seconds_left(at(600)), Some(3000));
         SECONDS.store(3241, Ordering::SeqCst);
@@ -320,15 +377,18 @@ mod tests {
         let minute = Some(Duration::from_secs(60));
         let answers = [no("a"), no("a"), key("I", None), no("a"), key("OLD", Some(100)), key("J", Some(3700))];
         let shared = Arc::default();
-        let mut worker = Worker::new("test", minute, script(answers), clock, &shared);
+        let mut worker = Worker::new(name(), minute, script(answers), clock, &shared);
         SECONDS.store(100, Ordering::SeqCst);
-        for expected in [101..=101, 102..=102, 160..=160, 101..=101, 102..=102, 2980..=3340, 101..=101] {
+        for expected in [100..=101, 101..=102, 160..=160, 100..=101, 101..=102, 2980..=3340, 100..=101] {
             let due = worker.attempt().unwrap();
-            assert!((at(*expected.start())..=at(*expected.end())).contains(&due), "{due} {expected:?}");
+            assert!(
+                due > clock() && (at(*expected.start())..=at(*expected.end())).contains(&due),
+                "{due} {expected:?}"
+            );
         }
         let report = locked(&shared.report).clone();
         assert_eq!((report.fetched, report.failed, report.access_key_id.as_deref()), (2, 5, Some("J")));
-        let mut worker = Worker::new("test", None, script([key("I", None)]), clock, &shared);
+        let mut worker = Worker::new(name(), None, script([key("I", None)]), clock, &shared);
         assert_eq!(worker.attempt(), None);
     }
 
@@ -337,7 +397,7 @@ mod tests {
         clock!(SECONDS, clock);
         let shared = Arc::default();
         let answers = [no("a"), key("I", Some(3600)), key("J", Some(3600)), no("a"), no("a"), no("b")];
-        let mut worker = Worker::new("test", None, script(answers), clock, &shared);
+        let mut worker = Worker::new(name(), None, script(answers), clock, &shared);
         let (failing, without) = (|why: &str| State::Failing(why.into()), |why: &str| State::Without(why.into()));
         let good = || State::Good;
         for expected in [without("a"), good(), good(), failing("a"), failing("a"), failing("b")] {
@@ -349,11 +409,45 @@ mod tests {
         assert!(worker.told == Some(without("no more")));
     }
 
+    /// The end of a credential is not stepped over, and after it nobody waits for long.
+    #[test]
+    fn the_end_is_said_when_it_comes() {
+        clock!(SECONDS, clock);
+        let shared = Arc::default();
+        let mut worker = Worker::new(name(), None, script([key("I", Some(100))]), clock, &shared);
+        worker.attempt();
+        SECONDS.store(60, Ordering::SeqCst);
+        for _ in 0..7 {
+            worker.attempt();
+        }
+        assert!(worker.told == Some(State::Failing("no more".into())));
+        assert_eq!(worker.attempt(), Some(at(100)));
+        SECONDS.store(100, Ordering::SeqCst);
+        let due = worker.attempt().unwrap();
+        assert!((at(104)..=at(105)).contains(&due), "{due}");
+        assert!(worker.told == Some(State::Without("no more".into())));
+        SECONDS.store(99, Ordering::SeqCst);
+        worker.attempt();
+        SECONDS.store(100, Ordering::SeqCst);
+        worker.note_end(clock());
+        assert!(worker.told == Some(State::Without("no more".into())), "nobody has to wait for the source to hear it");
+    }
+
+    #[test]
+    fn it_is_fetched_when_somebody_asks() {
+        clock!(SECONDS, clock);
+        SECONDS.store(0, Ordering::SeqCst);
+        let keeper = Keeper::start_with(name(), None, script([key("I", None), key("J", None)]), clock).unwrap();
+        until(&keeper, "fetched", |keeper| id(keeper, clock()).as_deref() == Some("I"));
+        keeper.wake();
+        until(&keeper, "fetched again", |keeper| id(keeper, clock()).as_deref() == Some("J"));
+    }
+
     #[test]
     fn it_is_renewed_ahead_of_its_end() {
         clock!(SECONDS, clock);
         let script = script([key("I", Some(3600)), key("J", Some(7200))]);
-        let keeper = Keeper::start_with("test", None, script, clock).unwrap();
+        let keeper = Keeper::start_with(name(), None, script, clock).unwrap();
         until(&keeper, "fetched", |keeper| id(keeper, clock()).as_deref() == Some("I"));
         SECONDS.store(3240, Ordering::SeqCst);
         until(&keeper, "renewed", |keeper| id(keeper, clock()).as_deref() == Some("J"));
@@ -364,7 +458,7 @@ mod tests {
     fn files_are_read_again() {
         clock!(SECONDS, clock);
         let script = script([key("I", None), key("J", None)]);
-        let keeper = Keeper::start_with("test", Some(Duration::from_secs(60)), script, clock).unwrap();
+        let keeper = Keeper::start_with(name(), Some(Duration::from_secs(60)), script, clock).unwrap();
         until(&keeper, "fetched", |keeper| id(keeper, clock()).as_deref() == Some("I"));
         SECONDS.store(60, Ordering::SeqCst);
         until(&keeper, "rotated", |keeper| id(keeper, clock()).as_deref() == Some("J"));
@@ -376,7 +470,7 @@ mod tests {
         clock!(SECONDS, clock);
         for answer in [key("I", None), key("I", Some(3600)), no("down")] {
             SECONDS.store(0, Ordering::SeqCst);
-            let keeper = Keeper::start_with("test", None, script([answer]), clock).unwrap();
+            let keeper = Keeper::start_with(name(), None, script([answer]), clock).unwrap();
             until(&keeper, "asked", |keeper| keeper.report() != Report::default());
             let shared = Arc::downgrade(&keeper.shared);
             drop(keeper);
@@ -397,7 +491,7 @@ mod tests {
         until(&keeper, "failed", |keeper| keeper.report().failed > 0);
         assert_eq!(keeper.report().problem.as_deref(), Some("/nowhere/file is not there"));
         let script = script([key("I", None)]);
-        let keeper = Keeper::start_with("test", None, script, clock).unwrap();
+        let keeper = Keeper::start_with(name(), None, script, clock).unwrap();
         until(&keeper, "fetched", |keeper| keeper.report().fetched == 1);
         assert!(!format!("{:?} {:?}", keeper.report(), keeper.current(clock())).contains("hush"));
     }

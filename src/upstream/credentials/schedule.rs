@@ -16,8 +16,12 @@ const SOONEST: f64 = 1.0;
 /// How often files are read again.
 const REREAD: Duration = Duration::from_secs(60);
 
-/// The longest that is waited after a failure.
+/// The longest that is waited after a failure; and the same while there is no credential, and every request fails.
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+const BACK_OFF_WITHOUT_MAX: Duration = Duration::from_secs(5);
+
+/// Which part of a wait after a failure is left to chance, so that many processes do not ask at once.
+const CHANCE: f64 = 0.2;
 
 /// When a credential that expires is fetched again: after 80 to 90 % of the life that it has left, and at least five
 /// minutes before its end, or after half of a life that is short. With `jitter` between 0 and 1, as chance has it, many
@@ -44,10 +48,27 @@ pub fn reread_every(source: &CredentialSource) -> Option<Duration> {
     }
 }
 
-/// How long is waited after so many failures in a row: a second at first, then twice as long each time.
-pub fn back_off(failures: u32) -> Duration {
+/// What there is while its source fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// No credential.
+    Nothing,
+    /// One that is valid for so long.
+    For(Duration),
+    /// One that does not expire.
+    Forever,
+}
+
+/// How long is waited after so many failures in a row: a second at first, then twice as long each time. Never beyond the
+/// end of the credential that there is, and not for long when there is none.
+pub fn back_off(failures: u32, left: Left, jitter: f64) -> Duration {
     let seconds = 1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
-    Duration::from_secs(seconds).min(BACK_OFF_MAX)
+    let most = if left == Left::Nothing { BACK_OFF_WITHOUT_MAX } else { BACK_OFF_MAX };
+    let wait = Duration::from_secs(seconds).min(most).mul_f64(1.0 - CHANCE * jitter.clamp(0.0, 1.0));
+    match left {
+        Left::For(life) => wait.min(life),
+        Left::Nothing | Left::Forever => wait,
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +143,17 @@ mod tests {
 
     #[test]
     fn failures_are_waited_after() {
-        let seconds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 64, 65, u32::MAX].map(|failures| back_off(failures).as_secs());
-        assert_eq!(seconds, [1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]);
+        let failures = [0, 1, 2, 3, 4, 5, 6, 7, 8, 64, 65, u32::MAX];
+        let second = Duration::from_secs(1);
+        for (left, expected) in [
+            (Left::Forever, [1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]),
+            (Left::For(3600 * second), [1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]),
+            (Left::For(10 * second), [1, 1, 2, 4, 8, 10, 10, 10, 10, 10, 10, 10]),
+            (Left::Nothing, [1, 1, 2, 4, 5, 5, 5, 5, 5, 5, 5, 5]),
+        ] {
+            assert_eq!(failures.map(|failures| back_off(failures, left, 0.0).as_secs()), expected, "{left:?}");
+        }
+        assert_eq!(back_off(7, Left::Forever, 1.0), 48 * second);
+        assert_eq!(back_off(7, Left::For(50 * second), 0.0), 50 * second);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::front::{ORDERS, PAYROLL, plain};
+use super::front::{ORDERS, PAYROLL, plain, ready};
 use super::scripted::{Act, Recorded, Scripted, answer};
 use crate::sandbox::{ALICE, House, KIM, exchange, post, signed_with_token, status_and_body, tcp, wait};
 
@@ -125,6 +125,28 @@ fn callers_can_have_credentials_of_their_own() {
     assert!(kms.requests().pop().unwrap().header("authorization").unwrap().contains(KIM.id));
     // The caller's identity decides, whoever signs.
     running.call(ALICE, "Encrypt", &[("KeyId", PAYROLL), HELLO]).refused(403, "Forbidden.NoPermission");
+}
+
+/// A key that does not expire has no number; and what nobody can sign is counted, and said.
+#[test]
+fn credentials_are_measured() {
+    let kms = kms();
+    let house = plain(&kms.address, &[]);
+    let running = house.start();
+    ready(&running);
+    assert!(!running.page("/metrics").1.contains("keyward_upstream_credential_seconds{"));
+    drop(running);
+    house.edit("config/keyward.toml", "secret_file = \"kim.secret\"", "secret_file = \"none.secret\"");
+    let running = house.start();
+    assert!(wait(|| running.metric("keyward_upstream_credential_fetches_total{result=\"failed\"}") > 0.0));
+    assert_eq!(running.call(ALICE, "Encrypt", &[("KeyId", ORDERS), HELLO]).status, 503);
+    assert!(running.metric("keyward_upstream_errors_total{kind=\"no_credentials\"}") > 0.0);
+    assert!(running.metric("keyward_upstream_credential_seconds{of=\"keyward\"}") < 0.0);
+    let written = running.everything_written();
+    let line = written.lines().find(|line| line.contains("there is no credential")).unwrap();
+    for part in ["whose=\"keyward\"", "source=\"access_key\"", "none.secret is not there", "next="] {
+        assert!(line.contains(part), "{line}");
+    }
 }
 
 /// An application that knows no secret: Keyward hands it a session of its role, judges what it asks, and signs with a
