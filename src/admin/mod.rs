@@ -148,6 +148,9 @@ impl Admin {
             Some(("approve", hash)) => Some(hash.to_owned()),
             _ => return Page::text(400, "the only parameter is approve=HASH\n"),
         };
+        if let Behind::Elsewhere(upstream) = &self.behind {
+            upstream.refresh_credentials();
+        }
         let reloader = self.reloader.clone();
         let looked = tokio::task::spawn_blocking(move || reloader.reload(approved)).await;
         if !looked.unwrap_or(false) {

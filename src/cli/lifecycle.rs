@@ -66,7 +66,8 @@ async fn serve(
         Behind::Embedded(kms) => drop(tokio::spawn(keep_time(kms.clone()))),
         Behind::Elsewhere(upstream) => drop(tokio::spawn(upstream.clone().keep())),
     }
-    let mut signals = Signals::new().map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let mut signals = Signals::new(reloader.clone(), house.behind.clone())
+        .map_err(|error| format!("signals cannot be handled: {error}"))?;
     loop {
         let sockets = house.settings.listen.handover.as_ref().map(|_| doors.handles()).transpose();
         let sockets = sockets.map_err(|error| format!("sockets cannot be made ready to be handed over: {error}"))?;
@@ -99,7 +100,7 @@ async fn serve_once(
     let (is_open, mut closed) = mpsc::channel(1);
     let leaving = Leaving { ending, handed_over: Arc::default(), open: is_open };
     let api = open(house, doors, reloader, memory, &drain, &leaving);
-    let heir = signals.end(reloader, house.settings.listen.handover.as_deref(), sockets).await;
+    let heir = signals.end(house.settings.listen.handover.as_deref(), sockets).await;
     drain.begin();
     let running = drain.running();
     match &heir {
@@ -109,7 +110,7 @@ async fn serve_once(
     let inside = &house.telemetry.metrics.connections;
     tokio::select! {
         () = noticed(inside, house.settings.limits.notice) => {}
-        () = signals.end_now(reloader) => {
+        () = signals.end_now() => {
             cut_off(&drain, "by a second signal").await;
             return (None, api);
         }
@@ -123,7 +124,7 @@ async fn serve_once(
     tokio::select! {
         () = drained(&drain, inside) => {}
         () = deadline => cut_off(&drain, "because they did not end in time").await,
-        () = signals.end_now(reloader) => cut_off(&drain, "by a second signal").await,
+        () = signals.end_now() => cut_off(&drain, "by a second signal").await,
     }
     (heir, api)
 }

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::listen::Heir;
+use crate::proxy::Behind;
 use crate::store::Reloader;
 
 /// The sockets of all doors, for a successor.
@@ -33,6 +34,8 @@ pub fn ignore() -> Result<Runtime, String> {
 
 /// The signals that are handled while somebody serves.
 pub struct Signals {
+    reloader: Reloader,
+    behind: Behind,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -44,8 +47,10 @@ impl Signals {
     ///
     /// # Errors
     /// The system does not allow it.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(reloader: Reloader, behind: Behind) -> io::Result<Self> {
         Ok(Self {
+            reloader,
+            behind,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
@@ -55,12 +60,12 @@ impl Signals {
 
     /// Resolves when it shall end, with the successor that takes over, if one does. Until then, SIGHUP has the files read
     /// again. SIGQUIT ends nothing unless a successor waits that can serve.
-    pub async fn end(&mut self, reloader: &Reloader, handover: Option<&Path>, sockets: &Sockets) -> Option<Heir> {
+    pub async fn end(&mut self, handover: Option<&Path>, sockets: &Sockets) -> Option<Heir> {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return None,
                 _ = self.interrupt.recv() => return None,
-                _ = self.hang_up.recv() => reloader.nudge(),
+                _ = self.hang_up.recv() => self.read_again(),
                 _ = self.quit.recv() => match handover {
                     Some(path) => {
                         // Requests are answered meanwhile.
@@ -79,13 +84,21 @@ impl Signals {
         }
     }
 
+    /// Has everything read again that is in files, or fetched.
+    fn read_again(&self) {
+        self.reloader.nudge();
+        if let Behind::Elsewhere(upstream) = &self.behind {
+            upstream.refresh_credentials();
+        }
+    }
+
     /// Resolves when it shall end at once.
-    pub async fn end_now(&mut self, reloader: &Reloader) {
+    pub async fn end_now(&mut self) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reloader.nudge(),
+                _ = self.hang_up.recv() => self.read_again(),
                 _ = self.quit.recv() => tracing::warn!("it is ending already"),
             }
         }

@@ -187,3 +187,33 @@ fn an_application_needs_no_secret() {
     let line = running.audit().into_iter().find(|line| line["operation"] == "GetSecretValue").unwrap();
     assert_eq!(line["caller"].as_str(), Some("acs:ram::1234567890123456:assumed-role/payroll-service/keyward"));
 }
+
+/// Until there is something to sign with, it is not ready; and a file that changed is read when somebody says so.
+#[test]
+fn whoever_cannot_sign_is_not_ready_and_new_keys_are_taken_on_demand() {
+    let kms = kms();
+    let house = plain(&kms.address, &[]);
+    let secret = house.read("config/kim.secret");
+    std::fs::remove_file(house.path("config/kim.secret")).unwrap();
+    let running = house.start();
+    let (status, told) = running.page("/readyz");
+    assert_eq!((status, told.contains("no_credentials")), (503, true), "{told}");
+    let call = || running.call(ALICE, "Encrypt", &[("KeyId", ORDERS), HELLO]).status;
+    assert_eq!(call(), 503);
+    let write = |text: &str| {
+        house.write("config/new.secret", text);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(house.path("config/new.secret"), mode).unwrap();
+        std::fs::rename(house.path("config/new.secret"), house.path("config/kim.secret")).unwrap();
+    };
+    write(&secret);
+    running.reload("");
+    assert!(wait(|| running.page("/readyz").0 == 200));
+    assert_eq!(call(), 200);
+    let fetched = || running.metric("keyward_upstream_credential_fetches_total{result=\"fetched\"}");
+    let before = fetched();
+    write("another-secret");
+    running.signal("HUP");
+    // It is read every minute anyway, but nobody waits so long.
+    assert!(wait(|| fetched() > before));
+}
