@@ -231,16 +231,18 @@ fn nobody_ends_without_a_successor() {
     running.call(ALICE, "ListKeys", &[]).ok();
 }
 
+/// A KMS that pauses after every byte of its answer to ListKeys.
+fn slow_to_list_keys(pause: Duration) -> Scripted {
+    Scripted::start(move |request, _| match request.operation().as_str() {
+        "ListKeys" => vec![Act::Drip(answer(200, r#"{"Keys":{"Key":[]},"RequestId":"r"}"#), pause)],
+        _ => vec![Act::Send(answer(200, r#"{"RequestId":"r"}"#))],
+    })
+}
+
 /// A request that takes long, and one that never comes whole: the successor waits for both, and serves afterwards.
 #[test]
 fn slow_requests_do_not_lose_a_successor() {
-    let kms = Scripted::start(|request, _| match request.operation().as_str() {
-        "ListKeys" => {
-            let text = r#"{"Keys":{"Key":[]},"RequestId":"r"}"#;
-            vec![Act::Drip(answer(200, text), Duration::from_millis(60))]
-        }
-        _ => vec![Act::Send(answer(200, r#"{"RequestId":"r"}"#))],
-    });
+    let kms = slow_to_list_keys(Duration::from_millis(60));
     let changes = [
         ("# handover = ", "handover = "),
         ("body_ms = 4000", "body_ms = 20000"),
@@ -266,13 +268,7 @@ fn slow_requests_do_not_lose_a_successor() {
 /// A successor that dies while requests end, or that the signal for its predecessor reached too, leaves nobody without a door.
 #[test]
 fn a_successor_that_dies_is_no_end() {
-    let kms = Scripted::start(|request, _| match request.operation().as_str() {
-        "ListKeys" => {
-            let text = r#"{"Keys":{"Key":[]},"RequestId":"r"}"#;
-            vec![Act::Drip(answer(200, text), Duration::from_millis(20))]
-        }
-        _ => vec![Act::Send(answer(200, r#"{"RequestId":"r"}"#))],
-    });
+    let kms = slow_to_list_keys(Duration::from_millis(20));
     let house = plain(&kms.address, &[("# handover = ", "handover = ")]);
     let running = house.start();
     let captured = post("", &signed_v1(KIM, "ListSecrets", &[]));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::front::{ORDERS, PAYROLL, plain};
-use super::scripted::{Act, Scripted, answer, answer_with};
+use super::scripted::{Act, HEADERS_OF_OURS, Scripted, answer, answer_with};
 use crate::sandbox::{ALICE, BOB, KIM, Running};
 
 const HELLO: (&str, &str) = ("Plaintext", "aGVsbG8=");
@@ -37,23 +37,7 @@ fn what_is_allowed_is_written_anew_and_what_is_not_stays_here() {
     let mut names: Vec<String> =
         request.head.lines().skip(1).map(|line| line.split(':').next().unwrap().to_lowercase()).collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "accept",
-            "accept-encoding",
-            "authorization",
-            "content-length",
-            "content-type",
-            "host",
-            "user-agent",
-            "x-acs-action",
-            "x-acs-content-sha256",
-            "x-acs-date",
-            "x-acs-signature-nonce",
-            "x-acs-version",
-        ]
-    );
+    assert_eq!(names, HEADERS_OF_OURS);
     assert!(request.head.starts_with("POST / HTTP/1.1\r\n"), "{}", request.head);
     assert!(request.header("authorization").unwrap().contains(KIM.id), "signed as Keyward");
     let line = audit(&running, 3);

@@ -21,6 +21,22 @@ pub enum Act {
     Reset,
 }
 
+/// The headers of a request that Keyward wrote anew, in order and in small letters.
+pub const HEADERS_OF_OURS: [&str; 12] = [
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "content-length",
+    "content-type",
+    "host",
+    "user-agent",
+    "x-acs-action",
+    "x-acs-content-sha256",
+    "x-acs-date",
+    "x-acs-signature-nonce",
+    "x-acs-version",
+];
+
 /// A request that was received.
 #[derive(Debug, Clone)]
 pub struct Recorded {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::front::{ORDERS, plain, ready};
-use super::super::scripted::{Act, Scripted, answer};
+use super::super::scripted::{Act, HEADERS_OF_OURS, Recorded, Scripted, answer};
 use super::request::{Pairs, form};
 use crate::sandbox::{House, Running};
 
@@ -194,21 +194,7 @@ impl Row {
 }
 
 /// What is wrong with what KMS received, if it should be this, once.
-fn not_canonical(received: &[super::super::scripted::Recorded], operation: &str, params: &Pairs) -> Option<String> {
-    const NAMES: [&str; 12] = [
-        "accept",
-        "accept-encoding",
-        "authorization",
-        "content-length",
-        "content-type",
-        "host",
-        "user-agent",
-        "x-acs-action",
-        "x-acs-content-sha256",
-        "x-acs-date",
-        "x-acs-signature-nonce",
-        "x-acs-version",
-    ];
+fn not_canonical(received: &[Recorded], operation: &str, params: &Pairs) -> Option<String> {
     let [request] = received else { return Some(format!("received {received:?}")) };
     let mut sorted = params.clone();
     sorted.sort();
@@ -218,6 +204,6 @@ fn not_canonical(received: &[super::super::scripted::Recorded], operation: &str,
     let is_right = request.head.starts_with("POST / HTTP/1.1\r\n")
         && request.operation() == operation
         && request.body == form(&sorted)
-        && names == NAMES;
+        && names == HEADERS_OF_OURS;
     (!is_right).then(|| format!("received {request:?}"))
 }
