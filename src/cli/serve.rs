@@ -79,6 +79,8 @@ fn serve(arguments: &Serve) -> Result<(), NotStarted> {
     let _logs = init_logs(&settings.log);
     let _signals = signals::ignore().map_err(NotStarted::Failed)?;
     doors::make_room(&mut settings.limits, &settings.listen);
+    // A dump of this process would hold keys and plaintexts. Where it cannot be forbidden, it is the system's affair.
+    let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
     let (mut inherited, memory, prepared) = match arguments.take_over {
         true => take_over(&settings, arguments)?,
         false => (Inherited::default(), None, Prepared::new()?),

@@ -134,7 +134,7 @@ fn a_zoo_of_certificates() {
     }
 }
 
-/// I04: after a change of authorities, neither an open connection nor a resumed session keeps the old trust.
+/// I04, U11: after a change of authorities, neither an open connection nor a resumed session keeps the old trust.
 #[test]
 fn new_certificates_and_authorities_are_taken_while_it_runs() {
     let (servers, clients, successors) = (Authority::new("servers"), Authority::new("clients"), Authority::new("new"));

@@ -104,6 +104,16 @@ fn running_requests_end_first() {
     }
 }
 
+/// U06: what is in memory stays there, whatever becomes of the process.
+#[test]
+fn nobody_finds_a_dump_of_it() {
+    let house = house();
+    let running = house.start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.process())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(line.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{line}");
+}
+
 /// The health port says one word and no more, to whoever asks.
 #[test]
 fn probes_from_elsewhere_are_told_one_word() {

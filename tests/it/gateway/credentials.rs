@@ -188,7 +188,7 @@ fn an_application_needs_no_secret() {
     assert_eq!(line["caller"].as_str(), Some("acs:ram::1234567890123456:assumed-role/payroll-service/keyward"));
 }
 
-/// Until there is something to sign with, it is not ready; and a file that changed is read when somebody says so.
+/// U10: until there is something to sign with, it is not ready; and a file that changed is read when somebody says so.
 #[test]
 fn whoever_cannot_sign_is_not_ready_and_new_keys_are_taken_on_demand() {
     let kms = kms();
