@@ -270,6 +270,30 @@ mod tests {
         assert_eq!(answered_key(Format::Json, b"{\"KeyId\":\"\xff\"}", "/KeyId"), Unreadable);
     }
 
+    proptest::proptest! {
+        /// Whatever comes: a key is named only where everybody who reads JSON finds the same one.
+        #[test]
+        fn a_named_key_is_the_one_that_others_read(
+            names in proptest::collection::vec("(KeyId|keyid|KeyI\\\\u0064|A)", 0..4),
+            values in proptest::collection::vec(r#"("k1"|"k2"|1|null|\{"KeyId":"k3"\}|\["k4"\])"#, 4),
+            noise in ".{0,6}",
+        ) {
+            let members = names.iter().zip(&values).map(|(name, value)| format!("\"{name}\":{value}"));
+            let body = format!("{{{}}}{noise}", members.collect::<Vec<_>>().join(","));
+            if let AnsweredKey::Named(key) = answered_key(Format::Json, body.as_bytes(), "/KeyId") {
+                let read: Value = serde_json::from_str(&body).unwrap();
+                proptest::prop_assert_eq!(read.get("KeyId").and_then(Value::as_str), Some(key.as_str()));
+                let times = names.iter().filter(|name| name.starts_with("KeyI")).count();
+                proptest::prop_assert_eq!(times, 1);
+            }
+            for format in [Format::Json, Format::Xml] {
+                is_plain_error(format, body.as_bytes());
+                public_members(format, noise.as_bytes());
+                answered_key(format, noise.as_bytes(), "/KeyMetadata/KeyId");
+            }
+        }
+    }
+
     #[test]
     fn secrets_are_left_out() {
         let public_members = |body: &[u8]| public_members(Format::Json, body);
