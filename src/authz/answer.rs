@@ -7,11 +7,12 @@ use std::cell::Cell;
 
 use jiff::Timestamp;
 
-use super::behind::AnswerProof;
 use super::facts::Facts;
-use super::needs::{By, Owned, Permission, Target};
+use super::needs::Permission;
 use super::rejection::{Rejection, Unknown, Withheld};
+use super::route::AnswerProof;
 use super::snapshot::Snapshot;
+use super::target::{By, Owned, Target};
 use super::unresolved::{Inquiry, Unresolved};
 use super::{Asker, Permit, Trail, permit_one, session_policy};
 use crate::kms::{AnsweredKey, KeyId, KeyRef, RawRequest, Resource};

@@ -4,9 +4,10 @@ use std::cell::Cell;
 
 use jiff::Timestamp;
 
-use super::behind::{is_judged_later, unresolved};
 use super::facts::Facts;
-use super::needs::{self, Permission, Target};
+use super::needs::{self, Permission};
+use super::route::{is_judged_later, unresolved};
+use super::target::Target;
 use super::{Asker, Behind, Judgement, Rejection, Snapshot, Unresolved, authorize, question, session_policy};
 use crate::authn::identify;
 use crate::kms::{KmsRequest, RawRequest};

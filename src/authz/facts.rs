@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 
-use super::needs::Target;
 use super::snapshot::{Rules, Snapshot};
+use super::target::Target;
 use crate::kms::{KmsError, KmsRequest, Params, RawRequest, encryption_context, tags};
 use crate::policy::{Context, Principal};
 

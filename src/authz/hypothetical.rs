@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::needs::{Owned, Target};
 use super::snapshot::Snapshot;
+use super::target::{Owned, Target};
 use super::vocabulary::vocabulary;
 use crate::kms::{Address, KeyId, KeyRef, Resource, SecretRef, is_account_id};
 use crate::policy::{Explanation, GivenContext, Identity, KnownAction, Principal, Question, explain};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::needs::Target;
+use super::target::Target;
 use crate::kms::{AliasName, CiphertextBlob, KeyId, SecretName};
 use crate::policy::Pairs;
 

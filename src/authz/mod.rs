@@ -12,8 +12,10 @@ mod hypothetical;
 mod index;
 mod needs;
 mod rejection;
+mod route;
 mod snapshot;
 mod system;
+mod target;
 mod trail;
 mod trust;
 mod unavailable;
@@ -26,14 +28,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use answer::{judge_answer, judge_error};
-pub use behind::{AnswerProof, Behind, Elsewhere, Route, Signer, With};
+pub use behind::{Behind, Elsewhere, Signer, With};
 pub use explained::{Open, authorize_explained};
 pub use hypothetical::{Hypothetical, parse_principal};
 pub use index::{Known, ResourceIndex};
-pub use needs::{By, Owned, Permission, Target};
+pub use needs::Permission;
 pub use rejection::{Denial, Rejection, Unknown, Withheld};
+pub use route::{AnswerProof, Route};
 pub use snapshot::{PoliciesByName, PolicyTable, Rules, Snapshot, Validity, Version, WithoutPolicy};
 pub use system::{is_system_policy, system_policy};
+pub use target::{By, Owned, Target};
 pub use trail::{Outcome, Trail, shown_name};
 pub use unavailable::Unavailable;
 pub use unresolved::{Hearsay, Inquiry, Unresolved};
@@ -117,7 +121,7 @@ pub fn authorize(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp) -> J
     let verdict = judge(snapshot, raw, now, &mut trail, &mut once, &mut hearsay);
     trail.concluded(&verdict);
     match &verdict {
-        Ok(permit) => hearsay.retain(|heard| behind::has_to_be_asked(permit, heard)),
+        Ok(permit) => hearsay.retain(|heard| route::has_to_be_asked(permit, heard)),
         Err(Rejection::Denied(_)) => {}
         Err(_) => hearsay.clear(),
     }
@@ -152,7 +156,7 @@ fn judge(
     trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
     let request = KmsRequest::parse(raw)?;
     trail.read(&request, &snapshot.directory);
-    behind::check_host(snapshot, raw, &request)?;
+    route::check_host(snapshot, raw, &request)?;
     let mut caller = identify(&snapshot.authority(), raw, &request, now).map_err(Rejection::Unidentified)?;
     trail.identified(&caller);
     *once = caller.once.take();
@@ -165,8 +169,8 @@ fn judge(
     let session_policy = session_policy(caller.session_policy.as_deref())?;
     let asker = Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
     for permission in &needed {
-        let unresolved = behind::unresolved(snapshot, &request, permission);
-        let is_judged_later = behind::is_judged_later(snapshot, permission);
+        let unresolved = route::unresolved(snapshot, &request, permission);
+        let is_judged_later = route::is_judged_later(snapshot, permission);
         let looked_at = Cell::new(false);
         let verdict = permit_one(snapshot, &asker, &facts, &request, permission, &looked_at);
         let verdict = verdict.map_err(|rejection| rejection.told_to(&caller));
@@ -183,7 +187,7 @@ fn judge(
         }
         trust::check(snapshot, &caller, permission)?;
     }
-    let route = behind::route(snapshot, &caller, &request, &needed)?;
+    let route = route::route(snapshot, &caller, &request, &needed)?;
     let access_key_id = request.scheme.access_key_id().filter(|_| caller.session_policy.is_none()).map(str::to_owned);
     let targets = needed.into_iter().map(|permission| permission.target).collect();
     Ok(Permit {

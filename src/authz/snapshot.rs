@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::behind::Behind;
 use super::index::ResourceIndex;
-use super::needs::Target;
+use super::target::Target;
 use super::unavailable::Unavailable;
 use super::vocabulary::denial;
 use crate::authn::{Authority, Directory, IdentityRules, SessionKey};

@@ -1,9 +1,10 @@
 //! Roles: whether the role that is to be assumed trusts the caller. Asked beside the policies, which must allow it too.
 
 use super::Rejection;
-use super::needs::{Permission, Target};
+use super::needs::Permission;
 use super::rejection::Denial;
 use super::snapshot::Snapshot;
+use super::target::Target;
 use crate::authn::Caller;
 use crate::kms::{ErrorCode, KmsError};
 use crate::policy::Identity;

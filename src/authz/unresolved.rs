@@ -2,7 +2,7 @@
 //!
 //! Whoever can ask KMS does so, and has the request judged again. What stays unknown is refused.
 
-use super::needs::{Owned, Target};
+use super::target::{Owned, Target};
 use crate::kms::{AliasName, KeyId, SecretName};
 
 /// What nobody knows.

@@ -1,6 +1,8 @@
 //! The end of a Keyward, and its successor: nobody's request is lost, and none goes unjudged. Rows of the catalogue of threats
 //! are named by their ids.
 
+#![expect(clippy::disallowed_methods, reason = "tests read what the system says of a process")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
