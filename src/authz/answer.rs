@@ -37,8 +37,12 @@ pub fn judge_answer(
         AnsweredKey::Unreadable => return Err(Rejection::Withheld(Withheld::Unreadable)),
     };
     let Some((address, KeyRef::Id(id))) = key else { return Err(Rejection::Withheld(Withheld::NamesNoKey)) };
-    let is_it =
-        |judged: &&Owned<KeyId>| judged.name == id && address.is_none_or(|given| given.account == judged.account);
+    // Whatever name was used: whose it is may be known better.
+    let owner_is = |account: &str| snapshot.index.owner_of(&id).is_none_or(|owner| owner == account);
+    let is_it = |judged: &&Owned<KeyId>| {
+        let is_there = address.is_none_or(|given| given.account == judged.account);
+        judged.name == id && is_there && owner_is(&judged.account)
+    };
     if let Some(judged) = proof.judged.iter().chain(&proof.or).find(is_it) {
         return Ok(Some(judged.clone()));
     }
@@ -55,11 +59,9 @@ pub fn judge_answer(
 /// Whose key it is. A bare id says nothing of it, and a wrong guess would be judged by the wrong policies.
 fn owner(snapshot: &Snapshot, proof: &AnswerProof, id: &KeyId) -> Result<String, Rejection> {
     // An alias is in the account of its key.
-    if let Some(alias) = &proof.alias {
-        return Ok(alias.account.clone());
-    }
+    let alias = proof.alias.as_ref().map(|alias| alias.account.as_str());
     let unknown = || Unknown { what: Unresolved::Owner(id.clone()), may_know: false, inquiry: Inquiry::Untold };
-    snapshot.index.owner_of(id).map(str::to_owned).ok_or_else(|| Rejection::Unresolved(unknown()))
+    snapshot.index.owner_of(id).or(alias).map(str::to_owned).ok_or_else(|| Rejection::Unresolved(unknown()))
 }
 
 /// Judges an error answer that names no key, where nobody knows for certain which one it is about: what it says of that key

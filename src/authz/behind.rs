@@ -26,6 +26,8 @@ pub struct Elsewhere {
     pub signer: Signer,
     /// Whether the operations on policies are answered here.
     pub serves_policies: bool,
+    /// Whether policies are set there and kept here as well.
+    pub mirrors_policies: bool,
     /// The operations that go on although the table does not have them, and so nobody knows what they act on.
     pub unknown_operations: Vec<String>,
 }

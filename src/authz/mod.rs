@@ -45,7 +45,7 @@ pub use vocabulary::{denial, parse_policy, vocabulary};
 
 use facts::Facts;
 
-use crate::authn::{NotTaken, Once, Proof, ReplayMemory, Unidentified, identify};
+use crate::authn::{Caller, NotTaken, Once, Proof, ReplayMemory, Unidentified, identify};
 use crate::kms::{KmsError, KmsRequest, RawRequest};
 use crate::policy::{Decision, Kind, Policy, Principal, Question, decide};
 
@@ -55,6 +55,9 @@ pub struct Judgement {
     pub trail: Trail,
     /// What makes the request another one than all others, where a signature proved who sent it.
     pub once: Option<Once>,
+    /// Whose share of questions to KMS this one uses: the caller's, with all of its sessions; of callers whom nobody but KMS will
+    /// prove, that of the other end.
+    pub asker: String,
     /// What the verdict rests on by hearsay, where nothing else will show whether it is still so: to be asked before it
     /// counts.
     pub hearsay: Vec<Hearsay>,
@@ -70,6 +73,7 @@ pub struct Permit {
     member: usize,
     session_policy: Option<String>,
     access_key_id: Option<String>,
+    asker: String,
     targets: Vec<Target>,
     policies: Arc<PolicyTable>,
     route: Route,
@@ -108,6 +112,11 @@ impl Permit {
         self.access_key_id.as_deref()
     }
 
+    /// Whose share it uses of what is limited, with a KMS elsewhere; see [`Judgement::asker`].
+    pub fn asker(&self) -> &str {
+        &self.asker
+    }
+
     /// The policies that judged it. An answer about policies is about these.
     pub fn policies(&self) -> &PolicyTable {
         &self.policies
@@ -117,15 +126,15 @@ impl Permit {
 /// Judges a request. Reads nothing but its arguments; the same arguments give the same answer.
 pub fn authorize(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp) -> Judgement {
     let mut trail = Trail::new(snapshot.version.clone());
-    let (mut once, mut hearsay) = (None, Vec::new());
-    let verdict = judge(snapshot, raw, now, &mut trail, &mut once, &mut hearsay);
+    let (mut once, mut hearsay, mut asker) = (None, Vec::new(), String::new());
+    let verdict = judge(snapshot, raw, now, &mut trail, &mut once, (&mut hearsay, &mut asker));
     trail.concluded(&verdict);
     match &verdict {
         Ok(permit) => hearsay.retain(|heard| route::has_to_be_asked(permit, heard)),
         Err(Rejection::Denied(_)) => {}
         Err(_) => hearsay.clear(),
     }
-    Judgement { trail, once, hearsay, verdict }
+    Judgement { trail, once, asker, hearsay, verdict }
 }
 
 impl Judgement {
@@ -150,7 +159,7 @@ fn judge(
     now: Timestamp,
     trail: &mut Trail,
     once: &mut Option<Once>,
-    hearsay: &mut Vec<Hearsay>,
+    (hearsay, asker): (&mut Vec<Hearsay>, &mut String),
 ) -> Result<Permit, Rejection> {
     snapshot.validity.check(now).map_err(Rejection::Unavailable)?;
     trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
@@ -160,6 +169,9 @@ fn judge(
     let mut caller = identify(&snapshot.authority(), raw, &request, now).map_err(Rejection::Unidentified)?;
     trail.identified(&caller);
     *once = caller.once.take();
+    if snapshot.rules.behind != Behind::Embedded {
+        *asker = asker_of(&caller, raw);
+    }
     check_region(snapshot, &request)?;
     let needs::Needed { permissions: needed, hearsay: heard } =
         needs::permissions(snapshot, &request, &caller.principal)?;
@@ -167,12 +179,12 @@ fn judge(
     *hearsay = heard;
     let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now)?;
     let session_policy = session_policy(caller.session_policy.as_deref())?;
-    let asker = Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
+    let who = Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
     for permission in &needed {
         let unresolved = route::unresolved(snapshot, &request, permission);
         let is_judged_later = route::is_judged_later(snapshot, permission);
         let looked_at = Cell::new(false);
-        let verdict = permit_one(snapshot, &asker, &facts, &request, permission, &looked_at);
+        let verdict = permit_one(snapshot, &who, &facts, &request, permission, &looked_at);
         let verdict = verdict.map_err(|rejection| rejection.told_to(&caller));
         match (unresolved, verdict) {
             // What is denied everywhere need not be known.
@@ -194,12 +206,21 @@ fn judge(
         member: caller.member,
         session_policy: caller.session_policy,
         access_key_id,
+        asker: asker.clone(),
         caller: caller.principal.into_owned(),
         targets,
         request,
         policies: snapshot.policies.clone(),
         route,
     })
+}
+
+fn asker_of(caller: &Caller<'_>, raw: &RawRequest<'_>) -> String {
+    match (caller.proof, raw.origin.address) {
+        (Proof::Upstream, Some(address)) => format!("unproven, from {address}"),
+        (Proof::Upstream, None) => "unproven".to_owned(),
+        _ => caller.principal.role_arn(),
+    }
 }
 
 /// Who asks, as far as policies are concerned.

@@ -12,7 +12,8 @@ use super::target::{By, Owned, Target};
 use super::unresolved::{Hearsay, Unresolved};
 use crate::authn::{Caller, Proof};
 use crate::kms::{
-    AliasName, Api, Call, Effect, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, RawRequest, Resource, Scheme,
+    AliasName, Api, Call, CiphertextBlob, Effect, ErrorCode, KeyId, KeyRef, KmsError, KmsRequest, RawRequest, Resource,
+    Scheme,
 };
 
 /// How a permitted request is executed, and what its answer must show.
@@ -55,6 +56,11 @@ pub struct AnswerProof {
 
 /// What may bring a policy with it (CreateKey, CreateSecret: `Policy`).
 const WITH_POLICY: &[&str] = &["CreateKey", "CreateSecret"];
+
+/// Who keeps policies.
+fn keeps_policies(elsewhere: &Elsewhere) -> bool {
+    elsewhere.serves_policies || elsewhere.mirrors_policies
+}
 
 /// Headers of one connection, and of proxies on the way. A signature over them cannot go on: they are not the same there.
 const OF_THE_WAY: &[&str] = &[
@@ -146,8 +152,13 @@ pub(super) fn route(
 
 /// The policy of something new is kept here, where policies are: KMS might have it speak about us.
 fn kept(elsewhere: &Elsewhere, request: &KmsRequest) -> Result<Option<&'static str>, Rejection> {
-    let is_kept = elsewhere.serves_policies && WITH_POLICY.contains(&request.call.name());
+    let is_kept = keeps_policies(elsewhere) && WITH_POLICY.contains(&request.call.name());
     match request.params.given("Policy").filter(|_| is_kept) {
+        // Everybody knows its name, and it would be there before its policy is in force.
+        Some(_) if request.call.name() == "CreateSecret" => {
+            Err(refused("policies are kept here; create the secret without one, and set it with SetSecretPolicy"))
+        }
+        Some(_) if elsewhere.mirrors_policies => Ok(None),
         Some(_) if elsewhere.signer == Signer::Client => {
             Err(refused("policies are kept here, and a signed request cannot go on without its own; set it afterwards"))
         }
@@ -223,7 +234,8 @@ fn follow(
         if !re_encrypts {
             return Ok(());
         }
-    } else if let Some(proof) = &mut route.proof {
+    } else if let Some(proof) = route.proof.as_mut().filter(|proof| proof.by == By::Ciphertext) {
+        // Its answer names one of two keys, and the documentation is not clear about which. The first one is certain.
         proof.or.clone_from(&judged);
     }
     if by == By::Alias {
@@ -252,6 +264,12 @@ fn check_source(
 ) -> Result<(), Rejection> {
     const SOURCE: [&str; 3] = ["SourceKeyId", "SourceKeyVersionId", "SourceEncryptionAlgorithm"];
     if by != By::Ciphertext {
+        // However it is written: who reads Base64 less strictly finds a key in it that nobody judged.
+        let text = request.params.given("CiphertextBlob").unwrap_or_default();
+        if CiphertextBlob::may_name_a_version(text) {
+            let why = "nobody knows which key made it, and no public key did";
+            return Err(KmsError::invalid_parameter_because("CiphertextBlob", why).into());
+        }
         let missing = SOURCE.into_iter().find(|name| request.params.given(name).is_none());
         return missing.map_or(Ok(()), |name| Err(KmsError::missing_parameter(name).into()));
     }

@@ -1,6 +1,5 @@
 //! The doors: every socket that the settings name, taken at once, or from a predecessor.
 
-use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -125,12 +124,13 @@ fn vending_door(
     Ok((door, Arc::new(vending)))
 }
 
-/// Takes the sockets of the settings that were not handed over, and closes those that the settings do not have.
+/// Takes the sockets of the settings that were not handed over. What was stays as it is, also what the settings do not have:
+/// somebody else serves there.
 ///
 /// # Errors
 /// Says which cannot be had, and why.
 pub fn reserve(settings: &Settings, mut inherited: Inherited) -> Result<Inherited, String> {
-    let (listen, patience) = (&settings.listen, settings.limits.request);
+    let listen = &settings.listen;
     let credentials = settings.credentials.as_ref().map(|credentials| &credentials.at);
     let vending = credentials.and_then(|at| match at {
         CredentialsDoor::Loopback(address, _) => Some(*address),
@@ -148,14 +148,11 @@ pub fn reserve(settings: &Settings, mut inherited: Inherited) -> Result<Inherite
         CredentialsDoor::Loopback(..) => None,
     });
     let unix = [("listen.socket", listen.socket.as_ref()), ("credentials.socket", vending)];
-    let mut doors = Vec::new();
     for (setting, address) in tcp.into_iter().filter_map(|(setting, address)| Some((setting, address?))) {
-        doors.push(Door::tcp(setting, address, patience, &mut inherited)?);
+        Door::reserve_tcp(setting, address, &mut inherited)?;
     }
     for (setting, socket) in unix.into_iter().filter_map(|(setting, socket)| Some((setting, socket?))) {
-        doors.push(Door::unix(setting, socket, patience, &mut inherited)?);
+        Door::reserve_unix(setting, socket, &mut inherited)?;
     }
-    let kept: io::Result<Vec<_>> = doors.into_iter().map(Door::into_kept).collect();
-    inherited.close();
-    kept.map(Inherited::of).map_err(|error| format!("sockets cannot be kept: {error}"))
+    Ok(inherited)
 }

@@ -6,6 +6,7 @@
 //! period and retries a port that is taken for half a minute.
 
 use std::future::Future;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ use super::now;
 use super::serve::House;
 use super::signals::{Signals, Sockets};
 use crate::admin::{Admin, Health};
-use crate::authn::{Remembered, ReplayMemory};
+use crate::authn::ReplayMemory;
 use crate::listen::{Connection, Door, GuestCounters, Guests, Heir, Inherited};
 use crate::local_kms::LocalKms;
 use crate::proxy::{Api, Behind, Drain};
@@ -29,6 +30,12 @@ use crate::store::Reloader;
 
 /// How many may be at the admin port, or fetch credentials, at the same time.
 const OPERATORS_MAX: usize = 64;
+
+/// How often is looked whether a successor is still there.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often is looked whether requests are answered.
+const ANSWERED_EVERY: Duration = Duration::from_millis(5);
 
 /// How long requests that are cut off may take to say so.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -60,7 +67,7 @@ async fn serve(
     house: &House,
     mut doors: Doors,
     reloader: &Reloader,
-    mut memory: Option<ReplayMemory>,
+    memory: Option<ReplayMemory>,
 ) -> Result<Option<UnixStream>, String> {
     match &house.behind {
         Behind::Embedded(kms) => drop(tokio::spawn(keep_time(kms.clone()))),
@@ -68,86 +75,138 @@ async fn serve(
     }
     let mut signals = Signals::new(reloader.clone(), house.behind.clone())
         .map_err(|error| format!("signals cannot be handled: {error}"))?;
+    // One for all times that doors are opened: what was taken is remembered by one.
+    let drain = Arc::new(Drain::default());
+    let (store, telemetry, behind) = (house.store.clone(), house.telemetry.clone(), house.behind.clone());
+    let api = Arc::new(Api::new(store, behind, telemetry, &house.settings, drain.clone(), memory));
     loop {
         let sockets = house.settings.listen.handover.as_ref().map(|_| doors.handles()).transpose();
         let sockets = sockets.map_err(|error| format!("sockets cannot be made ready to be handed over: {error}"))?;
         let sockets = Arc::new(sockets.unwrap_or_default());
-        let (heir, api) = serve_once(house, doors, reloader, memory, &sockets, &mut signals).await;
+        let (clients, operators) = (Shift::new(), Shift::new());
+        open(house, doors, reloader, &api, &drain, (&clients, &operators));
+        let (heir, is_hurried) = until_noticed(house, &drain, &sockets, &mut signals).await;
+        clients.end(heir.is_some()).await;
+        let is_given_up = !until_answered(house, &drain, heir.as_ref(), is_hurried, &mut signals).await;
+        // Probes and operators are answered to the end.
+        operators.end(heir.is_some()).await;
         let Some(heir) = heir else { return Ok(None) };
-        let remembered = api.remembers();
-        let text = serde_json::to_vec(&remembered).unwrap_or_default();
-        match tokio::task::block_in_place(|| heir.hand_over(&text)) {
+        let handed_over = match is_given_up {
+            true => Err(io::Error::other("it is gone")),
+            false => {
+                let memory = serde_json::to_vec(&api.remembers()).unwrap_or_default();
+                tokio::task::block_in_place(|| heir.hand_over(&memory))
+            }
+        };
+        match handed_over {
             Ok(stream) => return Ok(Some(stream)),
             Err(error) => tracing::error!(%error, "the successor did not take over; serving goes on"),
         }
         let kept = Arc::try_unwrap(sockets).map_err(|_| "sockets are still in use".to_owned())?;
         doors = Doors::take(house, &mut Inherited::of(kept))?;
-        memory = remembered.map(|remembered| ReplayMemory::taken_over(house.settings.signatures.nonces, remembered));
+        drain.resume();
     }
 }
 
-/// Serves until told to end, and requests are answered: with the successor that takes over, if one does.
-async fn serve_once(
-    house: &House,
-    doors: Doors,
-    reloader: &Reloader,
-    memory: Option<ReplayMemory>,
-    sockets: &Sockets,
-    signals: &mut Signals,
-) -> (Option<Heir>, Arc<Api>) {
-    let drain = Arc::new(Drain::default());
-    let (end, ending) = watch::channel(false);
-    let (is_open, mut closed) = mpsc::channel(1);
-    let leaving = Leaving { ending, handed_over: Arc::default(), open: is_open };
-    let api = open(house, doors, reloader, memory, &drain, &leaving);
-    let heir = signals.end(house.settings.listen.handover.as_deref(), sockets).await;
-    drain.begin();
-    let running = drain.running();
-    match &heir {
-        None => tracing::info!(running, "ending; a second signal ends at once"),
-        Some(_) => tracing::info!(running, "handing over to a successor when requests have ended"),
-    }
+/// Serves until told to end, and everybody knows: with the successor that takes over, if one does, and whether a second
+/// signal came.
+async fn until_noticed(house: &House, drain: &Drain, sockets: &Sockets, signals: &mut Signals) -> (Option<Heir>, bool) {
     let inside = &house.telemetry.metrics.connections;
-    tokio::select! {
-        () = noticed(inside, house.settings.limits.notice) => {}
-        () = signals.end_now() => {
-            cut_off(&drain, "by a second signal").await;
-            return (None, api);
+    loop {
+        let heir = signals.end(house.settings.listen.handover.as_deref(), sockets).await;
+        drain.begin();
+        let running = drain.running();
+        match &heir {
+            None => tracing::info!(running, "ending; a second signal ends at once"),
+            Some(_) => tracing::info!(running, "handing over to a successor when requests have ended"),
+        }
+        tokio::select! {
+            () = noticed(inside, house.settings.limits.notice) => return (heir, false),
+            () = signals.end_now() => return (heir, true),
+            () = gone(heir.as_ref()) => {
+                tracing::error!("the successor is gone; serving goes on");
+                drain.resume();
+            }
         }
     }
-    leaving.handed_over.store(heir.is_some(), Ordering::SeqCst);
-    let _ = end.send(true);
-    drop(leaving);
-    // Who slips in while a door closes is inside, and waited for.
-    while closed.recv().await.is_some() {}
-    let deadline = tokio::time::sleep(house.settings.limits.drain);
-    tokio::select! {
-        () = drained(&drain, inside) => {}
-        () = deadline => cut_off(&drain, "because they did not end in time").await,
-        () = signals.end_now() => cut_off(&drain, "by a second signal").await,
+}
+
+/// Waits until requests are answered or cut off, and nobody is being answered any more. Whether the successor is still there,
+/// if there was one.
+async fn until_answered(
+    house: &House,
+    drain: &Drain,
+    heir: Option<&Heir>,
+    is_hurried: bool,
+    signals: &mut Signals,
+) -> bool {
+    let inside = &house.telemetry.metrics.connections;
+    let answered = async {
+        drained(drain, inside).await;
+        // Whoever began in the last moment is answered, too.
+        drain.close();
+        while drain.running() > 0 {
+            tokio::time::sleep(ANSWERED_EVERY).await;
+        }
+    };
+    let why = tokio::select! {
+        biased;
+        () = std::future::ready(()), if is_hurried => "by a second signal",
+        () = gone(heir) => return false,
+        () = answered => return true,
+        () = tokio::time::sleep(house.settings.limits.drain) => "because they did not end in time",
+        () = signals.end_now() => "by a second signal",
+    };
+    drain.close();
+    cut_off(drain, why).await;
+    true
+}
+
+/// Resolves when a successor is gone that was there.
+async fn gone(heir: Option<&Heir>) {
+    let Some(heir) = heir else { return std::future::pending().await };
+    while heir.is_there() {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    (heir, api)
 }
 
 /// Has requests given up that are on their way, and gives them a moment to say so.
 async fn cut_off(drain: &Drain, why: &str) {
-    if drain.running() == 0 {
-        return;
+    if drain.running() > 0 {
+        tracing::warn!(running = drain.running(), "requests are cut off {why}");
     }
-    tracing::warn!(running = drain.running(), "requests are cut off {why}");
     drain.cut_off();
     let until = tokio::time::Instant::now() + LAST_WORDS;
     while drain.running() > 0 && tokio::time::Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(ANSWERED_EVERY).await;
     }
 }
 
-/// How whoever lets clients in learns that it ends, and whether somebody else goes on.
-struct Leaving {
+/// The doors that are open to some people, until they are closed together.
+struct Shift {
+    end: watch::Sender<bool>,
     ending: watch::Receiver<bool>,
     handed_over: Arc<AtomicBool>,
     /// Every open door has one.
     open: mpsc::Sender<()>,
+    closed: mpsc::Receiver<()>,
+}
+
+impl Shift {
+    fn new() -> Self {
+        let ((end, ending), (open, closed)) = (watch::channel(false), mpsc::channel(1));
+        Self { end, ending, handed_over: Arc::default(), open, closed }
+    }
+
+    /// Closes them; the files of their sockets stay if somebody takes them over.
+    async fn end(self, is_handed_over: bool) {
+        let Self { end, handed_over, open, mut closed, .. } = self;
+        handed_over.store(is_handed_over, Ordering::SeqCst);
+        let _ = end.send(true);
+        drop(open);
+        // Who slips in while a door closes is inside, and waited for.
+        while closed.recv().await.is_some() {}
+    }
 }
 
 /// Opens all doors.
@@ -155,10 +214,10 @@ fn open(
     house: &House,
     doors: Doors,
     reloader: &Reloader,
-    memory: Option<ReplayMemory>,
+    api: &Arc<Api>,
     drain: &Arc<Drain>,
-    leaving: &Leaving,
-) -> Arc<Api> {
+    (clients, operators): (&Shift, &Shift),
+) {
     let (store, telemetry, behind) = (house.store.clone(), house.telemetry.clone(), house.behind.clone());
     let metrics = &telemetry.metrics;
     let counters = GuestCounters {
@@ -166,48 +225,23 @@ fn open(
         turned_away: metrics.connections_refused.clone(),
         failed: metrics.connections_failed.clone(),
     };
-    let api = Api::new(store.clone(), behind.clone(), telemetry.clone(), &house.settings, drain.clone(), memory);
-    let api = Arc::new(api);
     for door in doors.api {
         let guests = Guests::new(house.settings.limits.connections, Some(counters.clone()));
-        let (api, told) = (api.clone(), leaving.ending.clone());
-        start(door, guests, leaving, move |connection| {
+        let (api, told) = (api.clone(), clients.ending.clone());
+        start(door, guests, clients, move |connection| {
             let (api, told) = (api.clone(), told.clone());
             async move { api.serve(connection, told).await }
         });
     }
     if let Some((door, vending)) = doors.credentials {
-        start_app(door, vending.clone(), leaving, move |connection| vending.admits(connection.peer.origin().uid));
+        start_app(door, vending.clone(), clients, move |connection| vending.admits(connection.peer.origin().uid));
     }
     if let Some(door) = doors.health {
-        start_app(door, Arc::new(Health::new(store.clone(), drain.clone(), behind.clone())), leaving, |_| true);
+        start_app(door, Arc::new(Health::new(store.clone(), drain.clone(), behind.clone())), operators, |_| true);
     }
     let (address, tls) = (doors.admin_address, house.tls.clone());
     let admin = Admin::new(store, telemetry, drain.clone(), address, tls, reloader.clone(), behind);
-    start_app(doors.admin, Arc::new(admin), leaving, |_| true);
-    api
-}
-
-/// The memory of requests that serving begins with: what a predecessor handed over, or none.
-///
-/// # Errors
-/// There is no randomness, or what was handed over cannot be read.
-pub fn memory(nonces: usize, handed_over: Option<&[u8]>) -> Result<Option<ReplayMemory>, String> {
-    if nonces == 0 {
-        return Ok(None);
-    }
-    let remembered: Option<Remembered> = match handed_over {
-        Some(text) => {
-            serde_json::from_slice(text).map_err(|error| format!("what was handed over is damaged: {error}"))?
-        }
-        None => None,
-    };
-    if let Some(remembered) = remembered {
-        return Ok(Some(ReplayMemory::taken_over(nonces, remembered)));
-    }
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|_| "the operating system gives no random bytes")?;
-    Ok(Some(ReplayMemory::new(nonces, now(), key)))
+    start_app(doors.admin, Arc::new(admin), operators, |_| true);
 }
 
 /// Resolves when nobody is connected any more, or everybody had time to learn that it ends.
@@ -230,7 +264,7 @@ async fn keep_time(kms: Arc<LocalKms>) {
 }
 
 /// Lets clients in at a door.
-fn start<F, Fut>(door: Door, guests: Guests, leaving: &Leaving, enter: F)
+fn start<F, Fut>(door: Door, guests: Guests, leaving: &Shift, enter: F)
 where
     F: Fn(Connection) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -249,7 +283,7 @@ where
 fn start_app<A: ServerApp + Send + Sync + 'static>(
     door: Door,
     app: Arc<A>,
-    leaving: &Leaving,
+    leaving: &Shift,
     admits: impl Fn(&mut Connection) -> bool + Send + Sync + 'static,
 ) {
     // Operators are few, and no metric counts them.

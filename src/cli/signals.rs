@@ -70,7 +70,12 @@ impl Signals {
                     Some(path) => {
                         // Requests are answered meanwhile.
                         let (path, sockets) = (path.to_owned(), sockets.clone());
-                        let found = tokio::task::spawn_blocking(move || Heir::find(&path, &sockets)).await;
+                        let mut finding = tokio::task::spawn_blocking(move || Heir::find(&path, &sockets));
+                        let found = tokio::select! {
+                            found = &mut finding => found,
+                            _ = self.terminate.recv() => return None,
+                            _ = self.interrupt.recv() => return None,
+                        };
                         match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
                             Ok(heir) => return Some(heir),
                             Err(error) => {

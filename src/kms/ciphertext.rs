@@ -15,6 +15,23 @@ pub struct CiphertextBlob {
 }
 
 impl CiphertextBlob {
+    /// Whether some reader of Base64 could find the version of a key in this text: one that skips blanks, or takes other
+    /// alphabets or missing ends.
+    pub fn may_name_a_version(text: &str) -> bool {
+        let plain: String = text
+            .chars()
+            .filter(|it| it.is_ascii_alphanumeric() || "+/-_".contains(*it))
+            .map(|it| match it {
+                '-' => '+',
+                '_' => '/',
+                other => other,
+            })
+            .collect();
+        // The last characters may be cut off: a version stands at the beginning.
+        let whole = plain.get(..plain.len() / 4 * 4).unwrap_or_default();
+        Self::decode(text).is_some() || Self::decode(whole).is_some()
+    }
+
     /// Decodes the parameter's Base64. `None` if it is no Base64 or names no key version.
     pub fn decode(parameter: &str) -> Option<Self> {
         let blob = Self { bytes: BASE64.decode(parameter.as_bytes()).ok()? };

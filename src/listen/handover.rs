@@ -20,6 +20,9 @@ use rustix::net::{
     recvmsg, sendmsg,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
+
 use super::unix;
 use crate::settings::Socket;
 
@@ -34,6 +37,12 @@ const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// How long each part of a conversation may take in which nobody waits for requests to end.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a successor may take to find out whether it can serve. Requests are answered meanwhile.
+const PATIENCE_WITH_CHECKS: Duration = Duration::from_secs(30);
+
+/// How long a process may take to end that has said everything.
+const ENDING: Duration = Duration::from_secs(20);
 
 /// The longest reason why somebody cannot serve, in bytes.
 const REASON_BYTES_MAX: u64 = 4096;
@@ -54,6 +63,16 @@ impl Inherited {
     /// The socket of this name, if it was handed over. It is nobody else's any more.
     pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
         self.0.remove(name)
+    }
+
+    /// Whether a socket of this name is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Keeps another one.
+    pub fn put(&mut self, (name, socket): (String, OwnedFd)) {
+        self.0.insert(name, socket);
     }
 
     /// Closes those that are left, which nobody listens at any more. The files of Unix sockets go with them.
@@ -92,10 +111,10 @@ impl Successor {
     ) -> io::Result<(Inherited, Predecessor)> {
         loop {
             let (stream, _) = self.listener.accept()?;
-            let offered = is_of_ours(&stream).and_then(|()| receive(&stream));
-            let answered = offered.and_then(|offered| answer(&stream, can_serve(offered)));
+            let offered = process_of(&stream).and_then(|process| Ok((receive(&stream)?, process)));
+            let answered = offered.and_then(|(offered, process)| Ok((answer(&stream, can_serve(offered))?, process)));
             match answered {
-                Ok(inherited) => return Ok((inherited, Predecessor(stream))),
+                Ok((inherited, process)) => return Ok((inherited, Predecessor { stream, process })),
                 Err(error) => {
                     tracing::warn!(%error, "somebody offered to hand over, and nothing came of it; still waiting")
                 }
@@ -105,34 +124,51 @@ impl Successor {
 }
 
 /// Whoever hands over, and still serves.
-pub struct Predecessor(UnixStream);
+pub struct Predecessor {
+    stream: UnixStream,
+    process: OwnedFd,
+}
 
 impl Predecessor {
-    /// Blocks until it is gone: what must not be forgotten; `None` if it ended before it told.
-    pub fn gone(mut self) -> Option<Vec<u8>> {
-        let memory = self.memory().ok();
-        // To its end, which is that of the process.
-        let _ = self.0.read_to_end(&mut Vec::new());
-        memory
+    /// Blocks until its process is gone: what must not be forgotten; `None` if it ended before it told.
+    ///
+    /// # Errors
+    /// It does not hand over after all, and lives on.
+    pub fn gone(mut self) -> io::Result<Option<Vec<u8>>> {
+        let memory = self.memory();
+        // To the end of what it says, which is that of the process if all is well.
+        let _ = self.stream.read_to_end(&mut Vec::new());
+        let mut ended = [PollFd::new(&self.process, PollFlags::IN)];
+        let patience = Timespec { tv_sec: ENDING.as_secs().cast_signed(), tv_nsec: 0 };
+        if poll(&mut ended, Some(&patience))? == 0 {
+            return Err(io::Error::other("it goes on"));
+        }
+        Ok(memory.ok())
     }
 
     fn memory(&mut self) -> io::Result<Vec<u8>> {
         // Requests end before it comes.
-        self.0.set_read_timeout(None)?;
+        self.stream.set_read_timeout(None)?;
         let mut length = [0; 8];
-        self.0.read_exact(&mut length)?;
+        self.stream.read_exact(&mut length)?;
         let length = u64::from_be_bytes(length);
         if length > MEMORY_BYTES_MAX {
             return Err(io::Error::other("there is too much to remember"));
         }
         let mut memory = Vec::new();
-        (&self.0).take(length).read_to_end(&mut memory)?;
+        (&self.stream).take(length).read_to_end(&mut memory)?;
         if u64::try_from(memory.len()).ok() != Some(length) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.0.write_all(READY)?;
+        self.stream.write_all(READY)?;
         Ok(memory)
     }
+}
+
+/// The process at the other end, if it is of our user.
+fn process_of(stream: &UnixStream) -> io::Result<OwnedFd> {
+    is_of_ours(stream)?;
+    Ok(pidfd_open(socket_peercred(stream)?.pid, PidfdFlags::empty())?)
 }
 
 fn is_of_ours(stream: &UnixStream) -> io::Result<()> {
@@ -185,7 +221,7 @@ impl Heir {
         let stream = UnixStream::connect(path)?;
         is_of_ours(&stream)?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(PATIENCE_WITH_CHECKS))?;
         let names: String = sockets.iter().map(|(name, _)| format!("{name}\n")).collect();
         let handles: Vec<BorrowedFd<'_>> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX))];
@@ -208,6 +244,7 @@ impl Heir {
     /// # Errors
     /// The successor is gone, or does not say that it has it.
     pub fn hand_over(mut self, memory: &[u8]) -> io::Result<UnixStream> {
+        self.0.set_read_timeout(Some(PATIENCE))?;
         let length = u64::try_from(memory.len()).map_err(io::Error::other)?;
         self.0.write_all(&length.to_be_bytes())?;
         self.0.write_all(memory)?;
@@ -273,8 +310,8 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.write_all(b"hello").unwrap();
         let taking = thread::spawn(move || {
-            let (mut inherited, predecessor) = successor.accept(Ok).unwrap();
-            (inherited.take("x"), inherited.take("x"), predecessor.gone())
+            let (mut inherited, mut predecessor) = successor.accept(Ok).unwrap();
+            (inherited.take("x"), inherited.take("x"), predecessor.memory().ok())
         });
         // Whoever says nothing sensible is not listened to.
         drop(UnixStream::connect(&path).unwrap());
@@ -318,8 +355,8 @@ mod tests {
         let (_listener, sockets) = listener();
         let successor = Successor::wait_at(&path).unwrap();
         let taking = thread::spawn(move || {
-            let (mut inherited, predecessor) = successor.accept(Ok).unwrap();
-            (inherited.take("x").is_some(), predecessor.gone())
+            let (mut inherited, mut predecessor) = successor.accept(Ok).unwrap();
+            (inherited.take("x").is_some(), predecessor.memory().ok())
         });
         drop(Heir::find(&path, &sockets).unwrap());
         assert_eq!(taking.join().unwrap(), (true, None));

@@ -90,6 +90,11 @@ impl Peer {
     }
 }
 
+/// The name of a Unix socket, by which a successor knows it.
+fn name_of_unix(socket: &Socket) -> String {
+    format!("unix {}", socket.path.display())
+}
+
 /// The name of a TCP socket, by which a successor knows it: its address, whatever it is for. Ports that the system chooses
 /// have none.
 fn name_of(setting: &str, address: SocketAddr) -> String {
@@ -124,7 +129,7 @@ impl Door {
     /// # Errors
     /// Says why it cannot be had.
     pub fn unix(setting: &str, socket: &Socket, patience: Duration, inherited: &mut Inherited) -> Result<Self, String> {
-        let name = format!("unix {}", socket.path.display());
+        let name = name_of_unix(socket);
         let taken_over =
             inherited.take(&name).and_then(|it| Some((it.into(), unix::File::taken_over(&socket.path).ok()?)));
         let (listener, file) = taken_over
@@ -133,11 +138,35 @@ impl Door {
         Ok(Self::new(name, Listening::Unix(listener, file), patience))
     }
 
+    /// Takes a TCP socket now, unless it was handed over, and keeps it there until a door is made of it.
+    ///
+    /// # Errors
+    /// Says which address cannot be had, and why.
+    pub fn reserve_tcp(setting: &str, address: SocketAddr, inherited: &mut Inherited) -> Result<(), String> {
+        if !inherited.has(&name_of(setting, address)) {
+            let door = Self::tcp(setting, address, Duration::ZERO, &mut Inherited::default())?;
+            inherited.put(door.into_kept().map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    }
+
+    /// The same of a Unix socket.
+    ///
+    /// # Errors
+    /// Says why it cannot be had.
+    pub fn reserve_unix(setting: &str, socket: &Socket, inherited: &mut Inherited) -> Result<(), String> {
+        if !inherited.has(&name_of_unix(socket)) {
+            let door = Self::unix(setting, socket, Duration::ZERO, &mut Inherited::default())?;
+            inherited.put(door.into_kept().map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    }
+
     /// The same as a socket that is kept, in whatever way it was had.
     ///
     /// # Errors
     /// The process may not have more file descriptors.
-    pub fn into_kept(self) -> io::Result<(String, OwnedFd)> {
+    fn into_kept(self) -> io::Result<(String, OwnedFd)> {
         let handle = self.handle()?;
         if let Listening::Unix(_, file) = self.socket {
             file.leave();

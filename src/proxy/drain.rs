@@ -3,36 +3,70 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use prometheus::IntGauge;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// Whether the service is ending, and how many requests it still has to answer.
-#[derive(Default)]
 pub struct Drain {
-    ending: AtomicBool,
-    cut: Notify,
+    is_ending: AtomicBool,
+    is_over: AtomicBool,
+    is_cut_off: watch::Sender<bool>,
     /// How many requests are being answered.
     pub count: AtomicUsize,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            is_ending: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            is_cut_off: watch::Sender::new(false),
+            count: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl Drain {
     /// From now on, every answer closes its connection.
     pub fn begin(&self) {
-        self.ending.store(true, Ordering::SeqCst);
+        self.is_ending.store(true, Ordering::SeqCst);
     }
 
-    /// Nobody is waited for any more: what is on its way is given up, and told to be.
+    /// From now on, no request is even read.
+    pub fn close(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything is as before.
+    pub fn resume(&self) {
+        self.is_cut_off.send_replace(false);
+        self.is_over.store(false, Ordering::SeqCst);
+        self.is_ending.store(false, Ordering::SeqCst);
+    }
+
+    /// Nobody is waited for any more: what is on its way is given up, and told to be, and nothing new is begun.
     pub fn cut_off(&self) {
-        self.cut.notify_waiters();
+        self.is_cut_off.send_replace(true);
     }
 
     /// Resolves when nobody is waited for any more.
-    pub async fn is_cut_off(&self) {
-        self.cut.notified().await;
+    pub async fn until_cut_off(&self) {
+        // It ends with this, so it does not end before.
+        let _ = self.is_cut_off.subscribe().wait_for(|is_cut_off| *is_cut_off).await;
+    }
+
+    /// Whether nobody is waited for any more.
+    pub fn is_cut_off(&self) -> bool {
+        *self.is_cut_off.borrow()
     }
 
     /// Whether the service is ending.
     pub fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::SeqCst)
+        self.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// Whether no request is read any more.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
     }
 
     /// How many requests are being answered.

@@ -34,8 +34,7 @@ pub async fn judge(
         let snapshot = store.current();
         let mut judgement = authorize(&snapshot, raw, now);
         let Some(what) = open_question(&mut judgement, &asked) else { return (snapshot, judgement) };
-        let caller = judgement.trail.caller.as_deref().unwrap_or_default();
-        let looked_up = upstream.look_up(&what, caller).await;
+        let looked_up = upstream.look_up(&what, &judgement.asker).await;
         asked.push((what, looked_up));
     }
 }
@@ -93,7 +92,8 @@ pub async fn execute(
     let here = Asked { permit, store, now };
     // One after the other, so that the last one there is the last one here.
     let _turn = if is_setting(permit) { Some(upstream.one_policy_at_a_time().await) } else { None };
-    let policy = match is_setting(permit) {
+    let may_bring_policy = is_setting(permit) || permit.request().params.given("Policy").is_some();
+    let policy = match may_bring_policy {
         // Blocks for a moment.
         true => tokio::task::block_in_place(|| policy_to_keep(upstream, &here)),
         false => policy_to_keep(upstream, &here),
@@ -103,17 +103,23 @@ pub async fn execute(
         // What could not be enforced here is not set there.
         Err(error) => return Executed::failed(error),
     };
+    if patience.drain.is_cut_off() {
+        trail.undecided(permit);
+        return failed(NoAnswer::Ending);
+    }
     let answering = Answering { upstream, store, permit, raw, now };
-    upstream.forget_changed(permit);
+    upstream.forget_changed(permit, true);
     let asked = Instant::now();
     let may_be_given_up = permit.request().call.effect() == Effect::Read;
     let received = tokio::select! {
         biased;
         received = upstream.execute(permit, raw, &snapshot.directory) => received,
         () = patience.left.notified(), if may_be_given_up => Err(NoAnswer::ClientLeft),
-        () = patience.drain.is_cut_off() => Err(NoAnswer::CutOff),
+        () = patience.drain.until_cut_off() => Err(NoAnswer::CutOff),
     };
-    upstream.forget_changed(permit);
+    let is_over = matches!(&received, Ok(answer) if answer.status < 500);
+    let never_began = matches!(&received, Err(why) if !why.may_be_executed());
+    upstream.forget_changed(permit, !is_over && !never_began);
     match received {
         Ok(received) if is_about_us(upstream, &received) => {
             upstream.refused_us(permit);

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::forward::inquiry;
 use super::reply::Reply;
@@ -66,17 +65,18 @@ impl Answering<'_> {
     }
 
     async fn judge_as_known(&self, key: &AnsweredKey, trail: &mut Trail) -> Result<Option<Owned<KeyId>>, Rejection> {
-        let caller = self.permit.caller().to_string();
         for _ in 0..LOOKUPS_MAX {
             // As it is now: policies may have changed, and names may be known by now.
             match judge_answer(&self.store.current(), self.raw, self.permit, key, self.now, trail) {
-                Err(Rejection::Unresolved(mut unknown)) => match self.upstream.look_up(&unknown.what, &caller).await {
-                    LookedUp::Learned => {}
-                    came_to => {
-                        unknown.inquiry = inquiry(Some(came_to));
-                        return Err(Rejection::Unresolved(unknown));
+                Err(Rejection::Unresolved(mut unknown)) => {
+                    match self.upstream.look_up(&unknown.what, self.permit.asker()).await {
+                        LookedUp::Learned => {}
+                        came_to => {
+                            unknown.inquiry = inquiry(Some(came_to));
+                            return Err(Rejection::Unresolved(unknown));
+                        }
                     }
-                },
+                }
                 verdict => return verdict,
             }
         }
@@ -95,8 +95,7 @@ impl Answering<'_> {
         if !self.store.current().index.hears_alias(&alias.account, &alias.name) {
             return points_to(self.store);
         }
-        let caller = self.permit.caller().to_string();
-        let looked_up = self.upstream.look_up(&Unresolved::Alias(alias.clone()), &caller).await;
+        let looked_up = self.upstream.look_up(&Unresolved::Alias(alias.clone()), self.permit.asker()).await;
         looked_up == LookedUp::Learned && points_to(self.store)
     }
 }
@@ -142,10 +141,14 @@ pub fn readable(received: Received) -> Option<Received> {
 pub fn reply(wanted: Format, received: Received, signs_itself: bool) -> Reply {
     let is_as_wanted = wanted == Format::Json || format_of(&received) == Format::Xml;
     let may_be_about_us = signs_itself && received.status >= 400;
-    let must_be_read = !is_as_wanted || may_be_about_us;
-    let parsed = if must_be_read { serde_json::from_slice(&received.body).ok() } else { None };
+    let parsed = match format_of(&received) {
+        // Written anew without it, in the format that the client asked for.
+        Format::Xml if may_be_about_us => public_members(Format::Xml, &received.body),
+        Format::Json if !is_as_wanted || may_be_about_us => serde_json::from_slice(&received.body).ok(),
+        _ => None,
+    };
     match parsed {
-        Some(Value::Object(mut members)) => {
+        Some(mut members) => {
             let is_about_us = may_be_about_us && members.remove("AccessDeniedDetail").is_some();
             if is_as_wanted && !is_about_us {
                 return Reply::Whole(received.into_answer());

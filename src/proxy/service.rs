@@ -118,6 +118,10 @@ impl Api {
     /// Answers one request. Returns the connection if another one may follow.
     async fn serve_one(&self, stream: Stream, allowance: &Allowance, peer: &mut Peer) -> Option<Stream> {
         let _running = Running::new(&self.drain.count, &self.telemetry.metrics.running);
+        // Counted first, and looked then: whoever waits for the last one does not miss this one.
+        if self.drain.is_over() {
+            return None;
+        }
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(Some(KEEPALIVE.as_secs()));
         // One deadline for the whole request: the time between two bytes of it does not count anew.

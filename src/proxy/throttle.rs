@@ -32,8 +32,16 @@ impl Throttle {
         };
         let limited = Class::ALL.iter().zip(&self.0).find(|(of, _)| **of == class);
         match limited.and_then(|(_, buckets)| buckets.as_ref()) {
-            Some(buckets) => buckets.check_key(&permit.caller().role_arn()).map_err(|_| class),
+            Some(buckets) => buckets.check_key(&key_of(permit)).map_err(|_| class),
             None => Ok(()),
         }
+    }
+}
+
+/// Whoever is not proven to have asked takes nothing from whom he claims to be.
+fn key_of(permit: &Permit) -> String {
+    match permit.asker() {
+        "" => permit.caller().role_arn(),
+        asker => asker.to_owned(),
     }
 }

@@ -18,7 +18,7 @@ pub use sessions::{assume_role, get_caller_identity};
 use policies::Protected;
 
 use crate::authz::{Permit, Target};
-use crate::kms::{ErrorCode, KeyId, KeyRef, KmsError, SecretName};
+use crate::kms::{ErrorCode, KeyId, KeyRef, KmsError};
 use crate::policy::{Kind, Policy};
 use crate::store::{PolicyChange, Store};
 
@@ -88,20 +88,25 @@ fn to_set<'a>(asked: &Asked<'a>) -> Result<(Protected<'a>, Policy), KmsError> {
     policy.map(|policy| (of, policy)).ok_or_else(|| KmsError::missing_parameter("Policy"))
 }
 
-/// The policy that something new is to have, if the request brings one.
+/// The policy that a new key is to have, if the request brings one. Blocks if it does.
 ///
 /// # Errors
-/// It is no policy.
+/// It is no policy, or could not be set.
 pub fn policy_of_new(asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
     let request = asked.permit.request();
-    match request.call.name() {
-        "CreateKey" => policies::policy_in(&request.params, Kind::Key),
-        "CreateSecret" => policies::policy_in(&request.params, Kind::Secret),
-        _ => Ok(None),
+    if request.call.name() != "CreateKey" {
+        return Ok(None);
     }
+    let policy = policies::policy_in(&request.params, Kind::Key)?;
+    if policy.is_some() {
+        // Whatever its name will be, its file has to be written.
+        let account = asked.permit.route().account.as_str();
+        policies::check_settable(asked.store, Protected { kind: Kind::Key, account, name: "new" })?;
+    }
+    Ok(policy)
 }
 
-/// Sets the policy of something new, which `answer` names. Blocks.
+/// Sets the policy of a new key, which `answer` names. Blocks.
 ///
 /// # Errors
 /// It cannot be set.
@@ -113,12 +118,8 @@ pub fn set_policy_of_new(
     let account = asked.permit.route().account.as_str();
     let metadata = answer.get("KeyMetadata");
     let key = metadata.and_then(|metadata| KeyId::parse(metadata.get("KeyId")?.as_str()?));
-    let secret = asked.permit.request().params.given("SecretName").and_then(SecretName::parse);
-    let of = match (asked.permit.request().call.name(), &key, &secret) {
-        ("CreateKey", Some(key), _) => Protected { kind: Kind::Key, account, name: key.as_str() },
-        ("CreateSecret", _, Some(secret)) => Protected { kind: Kind::Secret, account, name: secret.as_str() },
-        _ => return Err(internal_failure("KMS does not say what it made, so its policy is not set")),
-    };
+    let key = key.ok_or_else(|| internal_failure("KMS does not say what it made, so its policy is not set"))?;
+    let of = Protected { kind: Kind::Key, account, name: key.as_str() };
     policies::set(asked.store, of, policy, None, asked.now)
 }
 

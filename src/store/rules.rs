@@ -36,6 +36,7 @@ fn behind(upstream: &Upstream) -> Behind {
     let own = upstream.endpoint.authority();
     let names = std::iter::once(own).chain(upstream.also_named.iter().cloned()).collect();
     let serves_policies = upstream.policy_operations == PolicyOperations::Served;
+    let mirrors_policies = upstream.policy_operations == PolicyOperations::Mirrored;
     let unknown_operations = upstream.unknown_operations.clone();
-    Behind::Elsewhere(Arc::new(Elsewhere { names, signer, serves_policies, unknown_operations }))
+    Behind::Elsewhere(Arc::new(Elsewhere { names, signer, serves_policies, mirrors_policies, unknown_operations }))
 }

@@ -88,7 +88,7 @@ impl Addresses {
     pub fn new(endpoint: Endpoint, networks: Vec<IpNet>) -> Self {
         let addresses = Self { endpoint, networks, known: Mutex::default() };
         if let Some(literal) = addresses.literal() {
-            addresses.take(&[SocketAddr::new(literal, addresses.endpoint.port)]);
+            addresses.take(&[SocketAddr::new(literal, addresses.endpoint.port)], Instant::now());
         }
         addresses
     }
@@ -103,7 +103,7 @@ impl Addresses {
     }
 
     /// Takes what a name server said. Of addresses that stay it is remembered whether they are left aside.
-    pub fn take(&self, answer: &[SocketAddr]) -> Resolved {
+    pub fn take(&self, answer: &[SocketAddr], now: Instant) -> Resolved {
         let mut sockets: Vec<SocketAddr> = answer.iter().copied().filter(|it| self.may_be_dialled(it.ip())).collect();
         sockets.dedup();
         sockets.truncate(ADDRESSES_MAX);
@@ -112,7 +112,11 @@ impl Addresses {
         }
         let mut known = self.lock();
         let before = |socket: &SocketAddr| known.all.iter().find(|address| address.socket == *socket).cloned();
-        let all = sockets.iter().map(|socket| before(socket).unwrap_or_else(|| Address::new(*socket))).collect();
+        // Where another one is good, a new one is tried before a request depends on it.
+        let is_good = |socket: &SocketAddr| before(socket).is_some_and(|address| address.aside_until.is_none());
+        let aside_until = sockets.iter().any(is_good).then_some(now);
+        let new = |socket: &SocketAddr| Address { aside_until, ..Address::new(*socket) };
+        let all = sockets.iter().map(|socket| before(socket).unwrap_or_else(|| new(socket))).collect();
         known.all = all;
         Resolved::Usable(sockets.len())
     }
@@ -215,7 +219,11 @@ mod tests {
             ("100.100.0.1", &["100.64.0.0/10"], true),
         ] {
             let addresses = named("kms.example", networks);
-            assert_eq!(addresses.take(&sockets(&[answer])) == Resolved::Usable(1), expected, "{answer}");
+            assert_eq!(
+                addresses.take(&sockets(&[answer]), Instant::now()) == Resolved::Usable(1),
+                expected,
+                "{answer}"
+            );
         }
         assert_eq!(named("127.0.0.1", &[]).in_turn(), sockets(&["127.0.0.1"]));
         assert_eq!(named("169.254.169.254", &[]).in_turn(), []);
@@ -226,28 +234,28 @@ mod tests {
     fn a_bad_answer_changes_nothing() {
         let addresses = named("kms.example", &[]);
         assert_eq!(addresses.in_turn(), []);
-        assert_eq!(addresses.take(&sockets(&["203.0.113.1", "127.0.0.1"])), Resolved::Usable(1));
+        assert_eq!(addresses.take(&sockets(&["203.0.113.1", "127.0.0.1"]), Instant::now()), Resolved::Usable(1));
         for bad in [&[][..], &["127.0.0.1"]] {
-            assert_eq!(addresses.take(&sockets(bad)), Resolved::Unusable);
+            assert_eq!(addresses.take(&sockets(bad), Instant::now()), Resolved::Unusable);
             assert_eq!(addresses.in_turn(), sockets(&["203.0.113.1"]));
         }
         let many: Vec<String> = (0..1000).map(|at| format!("10.0.{}.{}", at / 250, at % 250 + 1)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(addresses.take(&sockets(&many)), Resolved::Usable(ADDRESSES_MAX));
+        assert_eq!(addresses.take(&sockets(&many), Instant::now()), Resolved::Usable(ADDRESSES_MAX));
     }
 
     #[test]
     fn every_address_has_its_turn_and_a_dead_one_is_left_aside() {
         let (addresses, now) = (named("kms.example", &[]), Instant::now());
         let all = sockets(&["203.0.113.1", "203.0.113.2", "203.0.113.3"]);
-        addresses.take(&all);
+        addresses.take(&all, now);
         let firsts: Vec<SocketAddr> = (0..3).map(|_| addresses.in_turn()[0]).collect();
         assert!(all.iter().all(|socket| firsts.contains(socket)), "{firsts:?}");
         assert_eq!(addresses.tried(all[0], Did::NotConnect, now), (false, true));
         for _ in 0..6 {
             assert_eq!(*addresses.in_turn().last().unwrap(), all[0]);
         }
-        addresses.take(&all);
+        addresses.take(&all, now);
         assert_eq!(addresses.count(), (3, 2), "a new answer does not heal it");
         assert_eq!(addresses.worth_a_try(now), []);
         let later = now + ASIDE;
@@ -262,10 +270,25 @@ mod tests {
     }
 
     #[test]
+    fn a_new_address_is_tried_before_anything_depends_on_it() {
+        let (addresses, now) = (named("kms.example", &[]), Instant::now());
+        addresses.take(&sockets(&["203.0.113.1"]), now);
+        let both = sockets(&["203.0.113.1", "203.0.113.2"]);
+        addresses.take(&both, now);
+        assert_eq!((addresses.in_turn()[0], addresses.in_turn()[0]), (both[0], both[0]));
+        assert_eq!(addresses.worth_a_try(now), [both[1]]);
+        addresses.tried(both[1], Did::Connect, now);
+        assert_ne!(addresses.in_turn()[0], addresses.in_turn()[0]);
+        let others = sockets(&["203.0.113.3"]);
+        addresses.take(&others, now);
+        assert_eq!(addresses.count(), (1, 1), "there is no other one");
+    }
+
+    #[test]
     fn an_address_that_takes_connections_and_says_nothing_is_left_aside() {
         let (addresses, begun) = (named("kms.example", &[]), Instant::now());
         let all = sockets(&["203.0.113.1", "203.0.113.2"]);
-        addresses.take(&all);
+        addresses.take(&all, begun);
         let now = begun + ASIDE;
         addresses.tried(all[0], Did::Answer, now);
         for _ in 0..9 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::knowledge::{Knowledge, Times};
-use crate::authz::{Owned, Permit, Target};
+use crate::authz::{Owned, Permit, Target, Unresolved};
 use crate::kms::{Address, AliasName, Format, KeyId, KeyRef, SecretRef, truth};
 use crate::policy::Pairs;
 
@@ -28,12 +28,15 @@ impl Heard<'_> {
     pub fn answer_to(&mut self, permit: &Permit, answer: &Value, format: Format, key: Option<&Owned<KeyId>>) {
         let request = permit.request();
         let operation = request.call.name();
-        self.owner_by_name(permit);
+        self.owner_by_name(permit, key);
         match operation {
             "DescribeSecret" => {
                 // In XML, a list of one looks like none.
                 let asks_tags = request.params.given("FetchTags").and_then(truth) == Some(true);
-                self.secret(answer, asks_tags && format == Format::Json);
+                self.secret(answer);
+                if asks_tags && format == Format::Json {
+                    self.tags_of_secret(answer);
+                }
             }
             "ListKeyVersions" => {
                 if let Some(Target::Key(key)) = permit.targets().first() {
@@ -64,34 +67,42 @@ impl Heard<'_> {
         }
     }
 
-    /// Learns which key an alias points to, from a description of that key.
-    pub fn description_of(&mut self, alias: &Owned<AliasName>, description: &Value) {
-        let Some(metadata) = description.get("KeyMetadata") else { return };
+    /// Learns which key an alias points to, from a description of that key. `None` if it does not tell, otherwise whether it
+    /// is believed.
+    pub fn description_of(&mut self, alias: &Owned<AliasName>, description: &Value) -> Option<bool> {
+        let metadata = description.get("KeyMetadata")?;
         let is_there = address_in(metadata).is_none_or(|(account, _)| account == alias.account);
-        if let Some(key) = key_in(metadata).filter(|_| is_there) {
-            self.answer("DescribeKey", description);
-            self.knowledge.alias(&alias.account, &alias.name, key, self.times);
-        }
+        let key = key_in(metadata).filter(|_| is_there)?;
+        self.answer("DescribeKey", description);
+        Some(self.knowledge.alias(&alias.account, &alias.name, key, self.times))
     }
 
-    /// Learns which key encrypts a secret, and how the secret is tagged if that was asked for.
-    pub fn secret(&mut self, answer: &Value, asks_tags: bool) {
-        let arn = answer.get("Arn").and_then(Value::as_str).and_then(SecretRef::parse);
-        let Some((Some(address), name)) = arn else { return };
+    /// Learns which key encrypts a secret. `None` if it does not tell, otherwise whether it is believed.
+    pub fn secret(&mut self, answer: &Value) -> Option<bool> {
+        let (address, name) = SecretRef::parse(answer.get("Arn")?.as_str()?)?;
+        let address = address?;
         let account = address.account.to_owned();
         let text = answer.get("EncryptionKeyId").and_then(Value::as_str).filter(|text| !text.is_empty());
         match text.map(KeyRef::parse) {
-            None => self.knowledge.secret(&account, &name, None, self.times),
+            None => Some(self.knowledge.secret(&account, &name, None, self.times)),
             Some(Some((given, KeyRef::Id(id)))) if given.is_none_or(|given| given == address) => {
-                self.knowledge.secret(&account, &name, Some(id), self.times);
+                Some(self.knowledge.secret(&account, &name, Some(id), self.times))
             }
             // It has one, and nobody can tell which.
-            Some(_) => {}
+            Some(_) => {
+                let secret = Owned { region: address.region.to_owned(), account, name };
+                self.knowledge.forget_absent(&Unresolved::KeyOfSecret(secret));
+                None
+            }
         }
-        if let Some(tags) = tags_in(answer).filter(|_| asks_tags) {
-            let secret = Owned { region: address.region.to_owned(), account, name };
-            self.knowledge.secret_tags(&secret, tags, self.times);
-        }
+    }
+
+    /// Learns the tags of a secret, where they were asked for. `None` if it does not tell, otherwise whether they are believed.
+    pub fn tags_of_secret(&mut self, answer: &Value) -> Option<bool> {
+        let (address, name) = SecretRef::parse(answer.get("Arn")?.as_str()?)?;
+        let address = address?;
+        let secret = Owned { region: address.region.to_owned(), account: address.account.to_owned(), name };
+        Some(self.knowledge.secret_tags(&secret, tags_in(answer)?, self.times))
     }
 
     /// Learns the versions of a key.
@@ -104,10 +115,15 @@ impl Heard<'_> {
     }
 
     /// A key that was named without an account, judged by that name and used by KMS, is of the account in whose name the
-    /// request was executed.
-    fn owner_by_name(&mut self, permit: &Permit) {
-        if let Some(key) = &permit.route().named_here {
-            self.knowledge.owner(&key.account, &key.name, self.times);
+    /// request was executed. Where the answer says which key was used, it has to be that one.
+    fn owner_by_name(&mut self, permit: &Permit, used: Option<&Owned<KeyId>>) {
+        let route = permit.route();
+        let Some(key) = route.named_here.as_ref().filter(|key| route.proof.is_none() || used == Some(*key)) else {
+            return;
+        };
+        // It names two keys, and its answer one of them.
+        if permit.request().call.name() != "ReEncrypt" {
+            self.knowledge.owner_found(&key.account, &key.name, self.times);
         }
     }
 

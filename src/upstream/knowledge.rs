@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::authz::{Known, Owned, Permit, ResourceIndex, Target, Unresolved};
-use crate::kms::{AliasName, KeyId, SecretName};
+use crate::kms::{AliasName, Call, KeyId, SecretName};
 use crate::policy::Pairs;
 
 /// How many names are remembered.
@@ -21,6 +21,11 @@ const CHANGES_MAX: usize = 10_000;
 
 /// How long a change is remembered. No answer takes longer.
 const CHANGES_FOR: Duration = Duration::from_secs(600);
+
+/// How long a change may still happen of which nobody knows whether it did, and for how long is believed meanwhile what is
+/// heard.
+const MAY_HAPPEN_FOR: Duration = Duration::from_secs(60);
+const BELIEVED_MEANWHILE: Duration = Duration::from_secs(1);
 
 /// The operations after which a secret of that name may be another one, with another key.
 const MAKE_SECRETS_ANEW: &[&str] = &["CreateSecret", "DeleteSecret", "RestoreSecret"];
@@ -48,6 +53,10 @@ pub struct Knowledge {
     changed_at: HashMap<Name, Instant>,
     /// The same of all names.
     all_changed_at: Option<Instant>,
+    /// Until when names may still change by what had no answer.
+    may_change_until: HashMap<Name, Instant>,
+    /// What is forgotten before its time, for that reason.
+    early: Vec<(Instant, Name)>,
     believed_for: Duration,
     is_new: bool,
 }
@@ -70,6 +79,8 @@ impl Knowledge {
             order: VecDeque::new(),
             changed_at: HashMap::new(),
             all_changed_at: None,
+            may_change_until: HashMap::new(),
+            early: Vec::new(),
             believed_for,
             is_new: true,
         }
@@ -91,99 +102,82 @@ impl Knowledge {
         std::mem::take(&mut self.is_new).then(|| self.index.clone())
     }
 
-    /// Notes which key an alias points to.
-    pub fn alias(&mut self, account: &str, alias: &AliasName, key: KeyId, times: Times) {
+    /// Notes which key an alias points to. Whether it is believed now, as with all that follow: not if it was changed since it
+    /// was asked for.
+    pub fn alias(&mut self, account: &str, alias: &AliasName, key: KeyId, times: Times) -> bool {
         let name = Name::Alias(account.to_owned(), alias.clone());
         let is_known = self.index.key_of_alias(account, alias) == Some(&key);
-        if self.is_news(&name, is_known, times) {
-            self.index.set_alias(account, alias, key);
-        }
+        self.note(name, is_known, times, |index| index.set_alias(account, alias, key))
     }
 
-    /// Notes whose a key is. Keys never change hands, so who says something else is wrong, now or before: then nobody knows.
-    pub fn owner(&mut self, account: &str, key: &KeyId, times: Times) {
+    /// Notes whose a key is, as KMS says. Keys never change hands: if it says two things, nobody knows.
+    pub fn owner(&mut self, account: &str, key: &KeyId, times: Times) -> bool {
         let name = Name::Owner(key.clone());
         let known = self.index.owner_of(key);
         if known.is_some_and(|known| known != account) {
             tracing::warn!(key = key.as_str(), "KMS says of one key that it belongs to two accounts");
-            return self.forget(&name);
+            self.forget(&name);
+            return false;
         }
-        if self.is_news(&name, known.is_some(), times) {
-            self.index.set_owner(key.clone(), account);
+        let is_known = known.is_some();
+        self.note(name, is_known, times, |index| index.set_owner(key.clone(), account))
+    }
+
+    /// Notes that a key was found in an account, unless KMS said something else.
+    pub fn owner_found(&mut self, account: &str, key: &KeyId, times: Times) {
+        if self.index.owner_of(key).is_none_or(|known| known == account) {
+            self.owner(account, key, times);
         }
     }
 
     /// Notes which key a version is of, if it is known whose that is.
     pub fn version(&mut self, account: &str, key: &KeyId, version: String, times: Times) {
         let name = Name::Version(version.clone());
-        let is_certain = self.index.owner_of(key) == Some(account);
-        if is_certain && self.is_news(&name, self.heard.contains_key(&name), times) {
-            self.index.add_version(&version, account, key.clone());
+        let is_known = self.heard.contains_key(&name);
+        if self.index.owner_of(key) == Some(account) {
+            self.note(name, is_known, times, |index| index.add_version(&version, account, key.clone()));
         }
     }
 
     /// Notes which key its owner chose to encrypt a secret, if any.
-    pub fn secret(&mut self, account: &str, secret: &SecretName, key: Option<KeyId>, times: Times) {
+    pub fn secret(&mut self, account: &str, secret: &SecretName, key: Option<KeyId>, times: Times) -> bool {
         let name = Name::Secret(account.to_owned(), secret.clone());
         let is_known = match (self.index.key_of_secret(account, secret), &key) {
             (Known::Is(known), Some(key)) => known == key,
             (Known::None, None) => true,
             _ => false,
         };
-        if self.is_news(&name, is_known, times) {
-            self.index.add_secret(account, secret, key);
-        }
+        self.note(name, is_known, times, |index| index.add_secret(account, secret, key))
     }
 
     /// Notes the tags of a key.
-    pub fn key_tags(&mut self, key: &Owned<KeyId>, tags: Arc<Pairs>, times: Times) {
+    pub fn key_tags(&mut self, key: &Owned<KeyId>, tags: Arc<Pairs>, times: Times) -> bool {
         let name = Name::KeyTags(key.account.clone(), key.name.clone());
         let is_known = self.index.tags(&Target::Key(key.clone())) == Some(&*tags);
-        if self.is_news(&name, is_known, times) {
-            self.index.set_key_tags(&key.account, &key.name, tags);
-        }
+        self.note(name, is_known, times, |index| index.set_key_tags(&key.account, &key.name, tags))
     }
 
     /// Notes the tags of a secret.
-    pub fn secret_tags(&mut self, secret: &Owned<SecretName>, tags: Arc<Pairs>, times: Times) {
+    pub fn secret_tags(&mut self, secret: &Owned<SecretName>, tags: Arc<Pairs>, times: Times) -> bool {
         let name = Name::SecretTags(secret.account.clone(), secret.name.clone());
         let is_known = self.index.tags(&Target::Secret(secret.clone())) == Some(&*tags);
-        if self.is_news(&name, is_known, times) {
-            self.index.set_secret_tags(&secret.account, &secret.name, tags);
-        }
+        self.note(name, is_known, times, |index| index.set_secret_tags(&secret.account, &secret.name, tags))
     }
 
-    /// Forgets what a permitted request may change. Answers to what was asked before `now` say nothing of it any more.
-    pub fn forget_changed(&mut self, permit: &Permit, now: Instant) {
-        let operation = permit.request().call.name();
-        let makes_anew = MAKE_SECRETS_ANEW.contains(&operation);
-        let mut names = Vec::new();
-        for target in permit.targets() {
-            match target {
-                Target::Key(key) => names.push(Name::KeyTags(key.account.clone(), key.name.clone())),
-                Target::Alias(alias) => names.push(Name::Alias(alias.account.clone(), alias.name.clone())),
-                Target::Secret(secret) => {
-                    names.push(Name::SecretTags(secret.account.clone(), secret.name.clone()));
-                    if makes_anew {
-                        names.push(Name::Secret(secret.account.clone(), secret.name.clone()));
-                    }
-                }
-                _ => {}
-            }
-        }
-        let made = permit.request().params.given("SecretName").and_then(SecretName::parse);
-        if let Some(made) = made.filter(|_| operation == "CreateSecret") {
-            let account = permit.route().account.clone();
-            names.push(Name::SecretTags(account.clone(), made.clone()));
-            names.push(Name::Secret(account, made));
-        }
-        for name in names {
+    /// Forgets what a permitted request may change. Answers to what was asked before `now` say nothing of it any more, and if
+    /// nobody knows whether it `may_happen` yet, those that come are not believed for long.
+    pub fn forget_changed(&mut self, permit: &Permit, may_happen: bool, now: Instant) {
+        for name in changed_by(permit) {
             self.forget(&name);
+            if may_happen {
+                self.may_change_until.retain(|_, until| *until > now);
+                self.may_change_until.insert(name.clone(), now + MAY_HAPPEN_FOR);
+            }
             self.note_change(name, now);
         }
     }
 
-    /// Forgets what there is not.
+    /// Forgets what there is not, or what cannot be told.
     pub fn forget_absent(&mut self, what: &Unresolved) {
         match what {
             Unresolved::Alias(alias) => self.forget(&Name::Alias(alias.account.clone(), alias.name.clone())),
@@ -194,20 +188,31 @@ impl Knowledge {
         }
     }
 
-    /// Whether something is worth noting, and notes that it was heard of: what is known is noted again only now and then,
-    /// because that costs a new index.
-    fn is_news(&mut self, name: &Name, is_known: bool, Times { asked, now }: Times) -> bool {
+    /// Notes something, unless it changed since it was asked for. What is known is noted again only now and then, because
+    /// that costs a new index.
+    fn note(
+        &mut self,
+        name: Name,
+        is_known: bool,
+        Times { asked, now }: Times,
+        set: impl FnOnce(&mut ResourceIndex),
+    ) -> bool {
         let is_outdated = |changed: &Instant| *changed >= asked;
-        if self.changed_at.get(name).is_some_and(is_outdated) || self.all_changed_at.as_ref().is_some_and(is_outdated) {
+        if self.changed_at.get(&name).is_some_and(is_outdated) || self.all_changed_at.as_ref().is_some_and(is_outdated)
+        {
             return false;
+        }
+        if self.may_change_until.get(&name).is_some_and(|until| *until > now) {
+            self.early.push((now + BELIEVED_MEANWHILE, name.clone()));
         }
         let is_fresh = |heard: &Instant| now.duration_since(*heard) < self.believed_for / 2;
-        if is_known && self.heard.get(name).is_some_and(is_fresh) {
-            return false;
+        if is_known && self.heard.get(&name).is_some_and(is_fresh) {
+            return true;
         }
         self.heard.insert(name.clone(), now);
-        self.order.push_back((now, name.clone()));
+        self.order.push_back((now, name));
         self.is_new = true;
+        set(&mut self.index);
         true
     }
 
@@ -223,6 +228,12 @@ impl Knowledge {
     }
 
     fn forget_old(&mut self, now: Instant) {
+        if self.early.iter().any(|(until, _)| *until <= now) {
+            let (over, early) = std::mem::take(&mut self.early).into_iter().partition(|(until, _)| *until <= now);
+            self.early = early;
+            let over: Vec<(Instant, Name)> = over;
+            over.iter().for_each(|(_, name)| self.forget(name));
+        }
         while let Some((heard, name)) = self.order.front() {
             let is_stale = now.duration_since(*heard) >= self.believed_for;
             let is_last = self.heard.get(name) == Some(heard);
@@ -248,5 +259,105 @@ impl Knowledge {
             Name::KeyTags(account, key) => self.index.remove_key_tags(account, key),
             Name::SecretTags(account, secret) => self.index.remove_secret_tags(account, secret),
         }
+    }
+}
+
+/// The names that may stand for something else after a request.
+fn changed_by(permit: &Permit) -> Vec<Name> {
+    let request = permit.request();
+    // Nobody knows what an operation does that the table does not have.
+    let is_unknown = matches!(request.call, Call::Unknown(_));
+    let makes_anew = is_unknown || MAKE_SECRETS_ANEW.contains(&request.call.name());
+    let mut names = Vec::new();
+    for target in permit.targets() {
+        match target {
+            Target::Key(key) => names.push(Name::KeyTags(key.account.clone(), key.name.clone())),
+            Target::Alias(alias) => names.push(Name::Alias(alias.account.clone(), alias.name.clone())),
+            Target::Secret(secret) => {
+                names.push(Name::SecretTags(secret.account.clone(), secret.name.clone()));
+                if makes_anew {
+                    names.push(Name::Secret(secret.account.clone(), secret.name.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+    let made = request.params.given("SecretName").and_then(SecretName::parse);
+    if let Some(made) = made.filter(|_| request.call.name() == "CreateSecret") {
+        let account = permit.route().account.clone();
+        names.push(Name::SecretTags(account.clone(), made.clone()));
+        names.push(Name::Secret(account, made));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Duration = Duration::from_secs(10);
+
+    fn alias() -> AliasName {
+        AliasName::parse("alias/a").unwrap()
+    }
+
+    fn key(id: &str) -> KeyId {
+        KeyId::parse(id).unwrap()
+    }
+
+    fn at(now: Instant) -> Times {
+        Times { asked: now, now }
+    }
+
+    fn points_to(knowledge: &Knowledge) -> Option<String> {
+        knowledge.index.key_of_alias("1", &alias()).map(ToString::to_string)
+    }
+
+    #[test]
+    fn hearsay_ends_when_nobody_speaks_of_it() {
+        let (mut knowledge, begin) = (Knowledge::new(LIFE), Instant::now());
+        assert!(knowledge.alias("1", &alias(), key("k1"), at(begin)));
+        assert!(knowledge.take_changed(begin).is_some() && knowledge.take_changed(begin).is_none());
+        assert!(knowledge.alias("1", &alias(), key("k1"), at(begin + LIFE / 4)), "known, and believed");
+        assert!(knowledge.take_changed(begin + LIFE / 4).is_none(), "which is no news");
+        let over = knowledge.take_changed(begin + LIFE).unwrap();
+        assert!(over.key_of_alias("1", &alias()).is_none());
+    }
+
+    #[test]
+    fn what_was_asked_before_a_change_says_nothing() {
+        let (mut knowledge, begin) = (Knowledge::new(LIFE), Instant::now());
+        let name = Name::Alias("1".to_owned(), alias());
+        knowledge.alias("1", &alias(), key("k1"), at(begin));
+        knowledge.forget(&name);
+        knowledge.note_change(name.clone(), begin + LIFE / 4);
+        let late = Times { asked: begin + LIFE / 8, now: begin + LIFE / 2 };
+        assert!(!knowledge.alias("1", &alias(), key("k1"), late));
+        assert_eq!(points_to(&knowledge), None);
+        assert!(knowledge.alias("1", &alias(), key("k2"), at(begin + LIFE / 2)));
+        assert_eq!(points_to(&knowledge).as_deref(), Some("k2"));
+        // What may change yet is not believed for long.
+        let now = begin + LIFE / 2;
+        knowledge.may_change_until.insert(name, now + LIFE);
+        assert!(knowledge.alias("1", &alias(), key("k3"), at(now)));
+        knowledge.take_changed(now);
+        assert_eq!(points_to(&knowledge).as_deref(), Some("k3"));
+        knowledge.take_changed(now + BELIEVED_MEANWHILE);
+        assert_eq!(points_to(&knowledge), None);
+    }
+
+    #[test]
+    fn a_key_has_one_owner_and_who_says_something_else_is_not_believed() {
+        let (mut knowledge, now) = (Knowledge::new(LIFE), Instant::now());
+        let owner = |knowledge: &Knowledge| knowledge.index.owner_of(&key("k1")).map(str::to_owned);
+        knowledge.version("1", &key("k1"), "v".to_owned(), at(now));
+        assert!(!knowledge.heard.contains_key(&Name::Version("v".to_owned())), "nobody knows whose it is");
+        knowledge.owner("1", &key("k1"), at(now));
+        knowledge.version("2", &key("k1"), "v".to_owned(), at(now));
+        assert!(!knowledge.heard.contains_key(&Name::Version("v".to_owned())), "it is another one's");
+        knowledge.owner_found("2", &key("k1"), at(now));
+        assert_eq!(owner(&knowledge).as_deref(), Some("1"), "what KMS said counts");
+        knowledge.owner("2", &key("k1"), at(now));
+        assert_eq!(owner(&knowledge), None, "KMS says two things");
     }
 }

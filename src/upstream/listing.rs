@@ -45,7 +45,10 @@ impl Upstream {
             let params: Params = [("SecretName", secret), ("FetchTags", "true")].into_iter().collect();
             let asked = Instant::now();
             if let Ok(Answered::Success(answer)) = self.ask("DescribeSecret", &params).await {
-                self.hear(asked, |mut heard| heard.secret(&answer, true));
+                self.hear(asked, |mut heard| {
+                    heard.secret(&answer);
+                    heard.tags_of_secret(&answer);
+                });
             }
         }
         Some(keys.len() + secrets.len())

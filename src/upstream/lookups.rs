@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -23,6 +25,13 @@ const AT_ONCE: usize = 32;
 
 /// How many of one caller's.
 const AT_ONCE_FOR_ONE: usize = 4;
+
+/// How many questions one caller may have asked in a second, and at first: KMS counts them against the account.
+const EACH_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
+const AT_FIRST: NonZeroU32 = NonZeroU32::new(200).unwrap();
+
+/// How often something is asked that is changed while it is.
+const ASKED_ANEW_MAX: usize = 2;
 
 /// How long somebody waits for what was asked. Clients of KMS begin to give up after three seconds.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -83,15 +92,18 @@ impl<K: Hash + Eq> ByName<K> {
 /// The questions that are on their way, and what came of those before.
 pub struct Asking {
     room: Semaphore,
-    callers: ByName<String>,
+    askers: ByName<String>,
     questions: ByName<String>,
+    /// How often each may ask.
+    rate: DefaultKeyedRateLimiter<String>,
     asked: Mutex<HashMap<String, (Instant, LookedUp)>>,
 }
 
 impl Default for Asking {
     fn default() -> Self {
-        let (callers, questions) = (ByName::new(AT_ONCE_FOR_ONE), ByName::new(1));
-        Self { room: Semaphore::new(AT_ONCE), callers, questions, asked: Mutex::default() }
+        let (askers, questions) = (ByName::new(AT_ONCE_FOR_ONE), ByName::new(1));
+        let rate = RateLimiter::keyed(Quota::per_second(EACH_SECOND).allow_burst(AT_FIRST));
+        Self { room: Semaphore::new(AT_ONCE), askers, questions, rate, asked: Mutex::default() }
     }
 }
 
@@ -107,6 +119,7 @@ impl Asking {
         let mut asked = self.lock();
         if asked.len() >= ASKED_MAX {
             asked.retain(|_, (at, _)| now.duration_since(*at) < NOT_AGAIN);
+            self.rate.retain_recent();
         }
         if asked.len() < ASKED_MAX {
             asked.insert(question, (now, looked_up));
@@ -124,40 +137,66 @@ impl Asking {
 
 impl Upstream {
     /// Asks KMS, for a caller, for what nobody knows or what was heard of too long ago.
-    pub async fn look_up(&self, what: &Unresolved, caller: &str) -> LookedUp {
-        let mut looked_up = LookedUp::Unknown;
+    pub async fn look_up(&self, what: &Unresolved, asker: &str) -> LookedUp {
+        let mut came_to = None;
         for (operation, params) in self.questions(what) {
             let question = format!("{operation} {}", params.canonical());
-            let asked = timeout(PATIENCE, self.look_up_once(what, operation, params, question, caller)).await;
-            looked_up = asked.unwrap_or(LookedUp::Failed);
-            if looked_up != LookedUp::Absent {
-                return looked_up;
+            let asked = timeout(PATIENCE, self.look_up_in_turn(what, operation, &params, question, asker)).await;
+            match asked.unwrap_or(LookedUp::Failed) {
+                // The next one may tell.
+                LookedUp::Absent => came_to = came_to.or(Some(LookedUp::Absent)),
+                LookedUp::Unknown => came_to = Some(LookedUp::Unknown),
+                told => return told,
+            }
+        }
+        came_to.unwrap_or(LookedUp::Unknown)
+    }
+
+    /// Whoever asks has a share of his own, so that nobody waits for who has used up theirs.
+    async fn look_up_in_turn(
+        &self,
+        what: &Unresolved,
+        operation: &'static str,
+        params: &Params,
+        question: String,
+        asker: &str,
+    ) -> LookedUp {
+        let (of_asker, of_question) =
+            (self.asking.askers.of(asker.to_owned()), self.asking.questions.of(question.clone()));
+        let Ok(_share) = of_asker.acquire().await else { return LookedUp::Failed };
+        let Ok(_alone) = of_question.acquire().await else { return LookedUp::Failed };
+        if let Some(before) = self.asking.asked_before(&question, Instant::now()) {
+            return before;
+        }
+        if self.asking.rate.check_key(&asker.to_owned()).is_err() {
+            return LookedUp::Failed;
+        }
+        let Ok(_room) = self.asking.room.acquire().await else { return LookedUp::Failed };
+        let mut looked_up = LookedUp::Failed;
+        for _ in 0..ASKED_ANEW_MAX {
+            looked_up = self.look_up_once(what, operation, params).await;
+            if looked_up != LookedUp::Failed {
+                self.asking.note(question, looked_up, Instant::now());
+                break;
             }
         }
         looked_up
     }
 
-    async fn look_up_once(
-        &self,
-        what: &Unresolved,
-        operation: &'static str,
-        params: Params,
-        question: String,
-        caller: &str,
-    ) -> LookedUp {
-        let (of_question, of_caller) =
-            (self.asking.questions.of(question.clone()), self.asking.callers.of(caller.to_owned()));
-        let Ok(_alone) = of_question.acquire().await else { return LookedUp::Unknown };
-        if let Some(before) = self.asking.asked_before(&question, Instant::now()) {
-            return before;
-        }
-        let Ok(_share) = of_caller.acquire().await else { return LookedUp::Unknown };
-        let Ok(_room) = self.asking.room.acquire().await else { return LookedUp::Unknown };
+    /// One question. It failed, too, if what it was about was changed meanwhile.
+    async fn look_up_once(&self, what: &Unresolved, operation: &'static str, params: &Params) -> LookedUp {
         let asked = Instant::now();
-        let (result, looked_up) = match self.ask(operation, &params).await {
+        let (result, looked_up) = match self.ask(operation, params).await {
             Ok(Answered::Success(answer)) => {
-                self.learn_about(what, operation, &answer, Times { asked, now: Instant::now() });
-                ("learned", LookedUp::Learned)
+                match self.learn_about(what, operation, &answer, Times { asked, now: Instant::now() }) {
+                    Some(true) => ("learned", LookedUp::Learned),
+                    Some(false) => ("failed", LookedUp::Failed),
+                    None => {
+                        self.lock_knowledge().forget_absent(what);
+                        self.publish();
+                        ("unknown", LookedUp::Unknown)
+                    }
+                }
             }
             Ok(Answered::Error(_, code)) if ABSENT.iter().any(|it| it.as_str() == code) => {
                 self.lock_knowledge().forget_absent(what);
@@ -171,9 +210,6 @@ impl Upstream {
             Err(_) => ("failed", LookedUp::Failed),
         };
         self.metrics.lookups.with_label_values(&[result]).inc();
-        if looked_up != LookedUp::Failed {
-            self.asking.note(question, looked_up, Instant::now());
-        }
         looked_up
     }
 
@@ -217,22 +253,29 @@ impl Upstream {
         }
     }
 
-    fn learn_about(&self, what: &Unresolved, operation: &str, answer: &Value, times: Times) {
-        let Some(here) = self.own_address() else { return };
+    /// Learns from an answer: `None` if it does not tell what was asked for, otherwise whether it is believed.
+    fn learn_about(&self, what: &Unresolved, operation: &str, answer: &Value, times: Times) -> Option<bool> {
+        let here = self.own_address()?;
         let mut knowledge = self.lock_knowledge();
         let mut heard = Heard { knowledge: &mut knowledge, here, times };
-        match what {
+        let taken = match what {
             Unresolved::Alias(alias) => heard.description_of(alias, answer),
             Unresolved::Tags(Target::Key(key)) => {
-                if let Some(tags) = tags_in(answer) {
-                    heard.knowledge.key_tags(key, tags, times);
-                }
+                tags_in(answer).map(|tags| heard.knowledge.key_tags(key, tags, times))
             }
-            Unresolved::KeyOfSecret(_) | Unresolved::Tags(_) => heard.secret(answer, true),
-            Unresolved::Owner(_) | Unresolved::Ciphertext => heard.answer(operation, answer),
-        }
+            Unresolved::KeyOfSecret(_) | Unresolved::Tags(_) => {
+                let (key, tags) = (heard.secret(answer), heard.tags_of_secret(answer));
+                if matches!(what, Unresolved::Tags(_)) { tags } else { key }
+            }
+            Unresolved::Owner(key) => {
+                heard.answer(operation, answer);
+                heard.knowledge.index().owner_of(key).map(|_| true)
+            }
+            Unresolved::Ciphertext => None,
+        };
         drop(knowledge);
         self.publish();
+        taken
     }
 
     /// Asks KMS in Keyward's own name.

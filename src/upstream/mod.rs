@@ -49,6 +49,9 @@ use lookups::Asking;
 pub use lookups::LookedUp;
 pub use no_answer::NoAnswer;
 
+/// How often what was heard too long ago is forgotten.
+const FORGET_EVERY: Duration = Duration::from_millis(500);
+
 /// How soon a name is resolved again that could not be.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -198,10 +201,11 @@ impl Upstream {
         self.publish();
     }
 
-    /// Forgets what a permitted request may change: before it is sent, and once more when it is over, however it ended.
-    pub fn forget_changed(&self, permit: &Permit) {
+    /// Forgets what a permitted request may change: before it is sent, and once more when it is over, however it ended. If
+    /// nobody knows how it ended, it `may_happen` yet.
+    pub fn forget_changed(&self, permit: &Permit, may_happen: bool) {
         if permit.request().call.effect() == Effect::Write {
-            self.lock_knowledge().forget_changed(permit, Instant::now());
+            self.lock_knowledge().forget_changed(permit, may_happen, Instant::now());
             self.ask_again();
             self.publish();
         }
@@ -240,7 +244,21 @@ impl Upstream {
     pub async fn keep(self: Arc<Self>) {
         let listing = self.clone();
         let trying = self.clone();
-        tokio::join!(self.keep_resolved(), listing.keep_listed(), trying.keep_trying_addresses());
+        let forgetting = self.clone();
+        tokio::join!(
+            self.keep_resolved(),
+            listing.keep_listed(),
+            trying.keep_trying_addresses(),
+            forgetting.keep_forgetting()
+        );
+    }
+
+    /// Hearsay ends also where nobody asks anything.
+    async fn keep_forgetting(&self) {
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            self.publish();
+        }
     }
 
     async fn keep_resolved(&self) {
@@ -251,7 +269,7 @@ impl Upstream {
                 Ok(found) => found.collect(),
                 Err(_) => Vec::new(),
             };
-            let resolved = self.addresses.take(&found) != Resolved::Unusable;
+            let resolved = self.addresses.take(&found, Instant::now()) != Resolved::Unusable;
             if works && !resolved {
                 tracing::error!(host, answers = found.len(), "the endpoint's name has no address that may be used");
             }

@@ -22,6 +22,8 @@ pub enum NoAnswer {
     ClientLeft,
     /// Keyward ends, and waits for nobody any more.
     CutOff,
+    /// Keyward ends, and begins nothing any more.
+    Ending,
     /// The exchange failed.
     Failed(Failure),
 }
@@ -38,6 +40,7 @@ impl NoAnswer {
             Self::Unsendable => "unsendable",
             Self::ClientLeft => "client_left",
             Self::CutOff => "cut_off",
+            Self::Ending => "ending",
             Self::Failed(failure) => failure.kind.as_str(),
         }
     }

@@ -24,7 +24,7 @@ impl Upstream {
         if let Some((host, port)) = self.addresses.name() {
             let found =
                 (host, port).to_socket_addrs().map_err(|error| format!("{host} cannot be resolved: {error}"))?;
-            if self.addresses.take(&found.collect::<Vec<_>>()) == Resolved::Unusable {
+            if self.addresses.take(&found.collect::<Vec<_>>(), Instant::now()) == Resolved::Unusable {
                 return Err(format!("{host} has no address that may be used"));
             }
         }
@@ -38,8 +38,11 @@ impl Upstream {
         Ok(())
     }
 
-    /// Whose credentials were never fetched yet, if anybody's.
+    /// Whose credentials were never fetched yet, if anybody's; or Keyward's own, if they are over.
     pub fn waits_for_credentials(&self) -> Option<String> {
+        if self.own_address().is_some() && self.keys.own((self.clock)()).is_none() {
+            return Some("keyward".to_owned());
+        }
         self.keys.reports().into_iter().find(|(_, report)| report.fetched == 0).map(|(whose, _)| whose)
     }
 

@@ -334,6 +334,67 @@ fn whoever_cannot_serve_takes_nothing_over() {
     assert!(line.contains("taken by another program"), "{line}");
     running.call(KIM, "ListSecrets", &[]).ok();
     successor.kill();
+    // What breaks while it waits.
+    house.write("config/keyward.toml", &settings);
+    let successor = house.start_successor();
+    house.edit("policies/ram/KmsBrowse.json", "\"Allow\"", "\"Alow\"");
+    running.signal("QUIT");
+    assert!(wait(|| running.everything_written().contains("KmsBrowse.json:5")), "{}", running.everything_written());
+    running.call(KIM, "ListSecrets", &[]).ok();
+    successor.kill();
+}
+
+/// U07, U13: whatever ends a predecessor, its successor serves; and a second signal leaves nobody without an answer.
+#[test]
+fn a_predecessor_that_dies_has_a_successor() {
+    for signal in ["KILL", "TERM"] {
+        let house = house();
+        house.edit("config/keyward.toml", "notice_seconds = 1", "notice_seconds = 20");
+        let running = house.start();
+        let (mut kept, api) = (tcp(&running.api), running.api.clone());
+        ask(&mut kept, &signed_v1(ALICE, "ListKeys", &[])).unwrap();
+        let successor = house.start_successor();
+        running.signal("QUIT");
+        running.written_with("handing over to a successor");
+        running.signal(signal);
+        let next = house.serving(successor);
+        assert_eq!(next.api, api, "{signal}");
+        next.call(ALICE, "ListKeys", &[]).ok();
+    }
+}
+
+/// U07: who asks while Keyward is told twice to end is answered, or was not asked in vain: nothing is executed unseen.
+#[test]
+fn nothing_is_executed_unseen() {
+    let kms = Scripted::start(|_, _| vec![Act::Silence]);
+    let house = plain(&kms.address, &[("notice_seconds = 0", "notice_seconds = 20")]);
+    let mut running = house.start();
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..16)
+            .map(|number| {
+                let running = &running;
+                scope.spawn(move || {
+                    assert!(wait(|| kms_has(running, number)));
+                    let mut stream = TcpStream::connect(&running.api).ok()?;
+                    ask(&mut stream, &signed_v1(KIM, "ListSecrets", &[]))
+                })
+            })
+            .collect();
+        assert!(wait(|| kms.requests().len() >= 4));
+        running.signal("TERM");
+        running.written_with("a second signal ends at once");
+        running.signal("TERM");
+        let answered = asking.into_iter().filter_map(|it| it.join().unwrap()).count();
+        assert!(answered >= kms.requests().len(), "{answered} of {}", kms.requests().len());
+    });
+    assert!(running.ended().success());
+    let told = running.audit().iter().filter(|line| line["executed"] == "unknown").count();
+    assert!(told >= kms.requests().len(), "{told} of {}", kms.requests().len());
+}
+
+/// Whether it is this one's turn to ask: a few at a time.
+fn kms_has(running: &Running<'_>, number: usize) -> bool {
+    number < 8 || running.everything_written().contains("a second signal ends at once")
 }
 
 /// Doors that the successor's settings do not have are closed, and addresses may change their purpose.

@@ -26,7 +26,13 @@ fn house() -> House {
 fn elsewhere(signer: Signer) -> Behind {
     let names = vec!["kms.example".to_owned()];
     let unknown_operations = vec!["ListPolicies".to_owned()];
-    Behind::Elsewhere(Arc::new(Elsewhere { names, signer, serves_policies: true, unknown_operations }))
+    Behind::Elsewhere(Arc::new(Elsewhere {
+        names,
+        signer,
+        serves_policies: true,
+        mirrors_policies: false,
+        unknown_operations,
+    }))
 }
 
 /// Signed by us, with a key of this account.
@@ -121,9 +127,8 @@ fn what_is_known_is_released_and_what_is_not_is_asked() {
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k1")), Came::NotSent, "by hearsay it is another key's");
 }
 
-/// A ciphertext that claims nothing, and how it was made.
+/// How a ciphertext was made that claims nothing.
 const OF_A_PUBLIC_KEY: &[(&str, &str)] = &[
-    ("CiphertextBlob", "AAAA"),
     ("SourceKeyId", "alias/known"),
     ("SourceKeyVersionId", "v"),
     ("SourceEncryptionAlgorithm", "RSAES_OAEP_SHA_256"),
@@ -204,6 +209,7 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
         ("GetSecretValue", &[("SecretName", "db")], "ask unknown_key_of_secret", "ask unknown_key_of_secret"),
         ("CreateKey", &[], "free", "free"),
         ("CreateKey", &[("Policy", "{}")], "free without Policy", "UnsupportedOperation"),
+        ("CreateSecret", &[("SecretName", "s"), ("Policy", "{}")], "UnsupportedOperation", "UnsupportedOperation"),
         ("TagResource", &[("CertificateId", "c"), ("Tags", "[]")], "free", "free"),
         (
             "TagResource",
@@ -233,6 +239,7 @@ fn every_way_to_name_a_key_has_its_way_to_be_certain() {
 #[test]
 fn the_source_of_a_re_encryption_is_certain() {
     let (blob, of_k1) = (ciphertext(VERSION_OF_NOBODY), ciphertext(VERSION_OF_K1));
+    let loose = format!("{} \n", of_k1.trim_end_matches('='));
     for (operation, params, re_signed, passed) in [
         (
             "ReEncrypt",
@@ -254,11 +261,28 @@ fn the_source_of_a_re_encryption_is_certain() {
         ),
         (
             "ReEncrypt",
-            &[("CiphertextBlob", &*blob), ("DestinationKeyId", "k1"), ("SourceKeyId", "k2")],
+            &[("CiphertextBlob", "AAAA"), ("DestinationKeyId", "k1"), ("SourceKeyId", "k2")],
             "MissingParameter",
             "MissingParameter",
         ),
-        ("ReEncrypt", OF_A_PUBLIC_KEY, "proven SourceKeyId=k1, alias/known asked", "UnsupportedOperation"),
+        (
+            "ReEncrypt",
+            &[OF_A_PUBLIC_KEY, &[("CiphertextBlob", &*blob)]].concat(),
+            "InvalidParameter",
+            "InvalidParameter",
+        ),
+        (
+            "ReEncrypt",
+            &[OF_A_PUBLIC_KEY, &[("CiphertextBlob", &*loose)]].concat(),
+            "InvalidParameter",
+            "InvalidParameter",
+        ),
+        (
+            "ReEncrypt",
+            &[OF_A_PUBLIC_KEY, &[("CiphertextBlob", "AAAA")]].concat(),
+            "proven SourceKeyId=k1, alias/known asked",
+            "UnsupportedOperation",
+        ),
     ] {
         assert_eq!(way(signed_by(Some("1")), operation, params), re_signed, "{params:?}");
         assert_eq!(way(Signer::Client, operation, params), passed, "{params:?}, passed through");
