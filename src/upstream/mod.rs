@@ -99,6 +99,11 @@ impl Upstream {
         clock: fn() -> Timestamp,
     ) -> Result<Self, Vec<Problem>> {
         check::check_authorities(settings).map_err(|problem| vec![problem])?;
+        if upstream.lookups && upstream.credentials.own.is_none() {
+            tracing::warn!(
+                "KMS cannot be asked what names stand for: there are no [upstream.credentials]. What needs one is refused, unless policies/resources.toml says it"
+            );
+        }
         let keys = Keys::start(upstream, clock);
         let keys = keys.map_err(|error| vec![Problem::of_file("upstream.credentials", error.to_string())])?;
         let (failures, pause) = upstream.circuit;
