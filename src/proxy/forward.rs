@@ -22,6 +22,9 @@ use crate::upstream::{LookedUp, NoAnswer, Received, Upstream};
 /// How often KMS is asked for names before one request is judged: an operation on many resources may need the tags of each.
 const LOOKUPS_MAX: usize = 128;
 
+/// How often KMS is asked for one name that was told, and changed by somebody else before it could be used.
+const FORGOTTEN_MAX: usize = 3;
+
 /// Judges a request. What nobody knows is asked, and so is what was only heard of where the verdict rests on it.
 pub async fn judge(
     upstream: &Upstream,
@@ -41,11 +44,14 @@ pub async fn judge(
 
 /// What has to be asked before a verdict counts, if anything; after what was `asked` already.
 fn open_question(judgement: &mut Judgement, asked: &[(Unresolved, LookedUp)]) -> Option<Unresolved> {
-    let came_to = |what: &Unresolved| asked.iter().find(|(asked, _)| asked == what).map(|(_, came_to)| *came_to);
+    let came_to = |what: &Unresolved| asked.iter().rfind(|(asked, _)| asked == what).map(|(_, came_to)| *came_to);
     let is_open = |what: &Unresolved| came_to(what).is_none() && asked.len() < LOOKUPS_MAX;
     if let Err(Rejection::Unresolved(unknown)) = &mut judgement.verdict {
         unknown.inquiry = inquiry(came_to(&unknown.what));
-        return Some(unknown.what.clone()).filter(is_open);
+        let times = asked.iter().filter(|(asked, _)| *asked == unknown.what).count();
+        let is_forgotten = came_to(&unknown.what) == Some(LookedUp::Learned);
+        let may_tell = |what: &Unresolved| is_open(what) || (is_forgotten && times < FORGOTTEN_MAX);
+        return Some(unknown.what.clone()).filter(may_tell);
     }
     if let Some(heard) = judgement.hearsay.iter().find(|heard| is_open(&heard.what)) {
         return Some(heard.what.clone());
@@ -108,7 +114,7 @@ pub async fn execute(
         return failed(NoAnswer::Ending);
     }
     let answering = Answering { upstream, store, permit, raw, now };
-    upstream.forget_changed(permit, true);
+    let begun = upstream.change_begins(permit);
     let asked = Instant::now();
     let may_be_given_up = permit.request().call.effect() == Effect::Read;
     let received = tokio::select! {
@@ -119,7 +125,7 @@ pub async fn execute(
     };
     let is_over = matches!(&received, Ok(answer) if answer.status < 500);
     let never_began = matches!(&received, Err(why) if !why.may_be_executed());
-    upstream.forget_changed(permit, !is_over && !never_began);
+    upstream.change_ends(permit, begun, !is_over && !never_began);
     match received {
         Ok(received) if is_about_us(upstream, &received) => {
             upstream.refused_us(permit);

@@ -53,10 +53,10 @@ pub struct Knowledge {
     changed_at: HashMap<Name, Instant>,
     /// The same of all names.
     all_changed_at: Option<Instant>,
-    /// Until when names may still change by what had no answer.
+    /// Until when names may still change: by what is on its way, or had no answer.
     may_change_until: HashMap<Name, Instant>,
-    /// What is forgotten before its time, for that reason.
-    early: Vec<(Instant, Name)>,
+    /// When names are forgotten before their time, for that reason.
+    early: HashMap<Name, Instant>,
     believed_for: Duration,
     is_new: bool,
 }
@@ -80,7 +80,7 @@ impl Knowledge {
             changed_at: HashMap::new(),
             all_changed_at: None,
             may_change_until: HashMap::new(),
-            early: Vec::new(),
+            early: HashMap::new(),
             believed_for,
             is_new: true,
         }
@@ -100,6 +100,17 @@ impl Knowledge {
     pub fn take_changed(&mut self, now: Instant) -> Option<ResourceIndex> {
         self.forget_old(now);
         std::mem::take(&mut self.is_new).then(|| self.index.clone())
+    }
+
+    /// Whether something that was asked is known.
+    pub fn knows(&self, what: &Unresolved) -> bool {
+        match what {
+            Unresolved::Alias(alias) => self.index.key_of_alias(&alias.account, &alias.name).is_some(),
+            Unresolved::Owner(key) => self.index.owner_of(key).is_some(),
+            Unresolved::KeyOfSecret(of) => self.index.key_of_secret(&of.account, &of.name) != Known::Unknown,
+            Unresolved::Tags(target) => self.index.tags(target).is_some(),
+            Unresolved::Ciphertext => false,
+        }
     }
 
     /// Notes which key an alias points to. Whether it is believed now, as with all that follow: not if it was changed since it
@@ -164,17 +175,38 @@ impl Knowledge {
         self.note(name, is_known, times, |index| index.set_secret_tags(&secret.account, &secret.name, tags))
     }
 
-    /// Forgets what a permitted request may change. Answers to what was asked before `now` say nothing of it any more, and if
-    /// nobody knows whether it `may_happen` yet, those that come are not believed for long.
-    pub fn forget_changed(&mut self, permit: &Permit, may_happen: bool, now: Instant) {
+    /// Forgets what a permitted request may change, which is sent now. What is heard until it has ended is not believed for
+    /// long.
+    pub fn change_begins(&mut self, permit: &Permit, now: Instant) {
+        self.may_change_until.retain(|_, until| *until > now);
         for name in changed_by(permit) {
-            self.forget(&name);
-            if may_happen {
-                self.may_change_until.retain(|_, until| *until > now);
-                self.may_change_until.insert(name.clone(), now + MAY_HAPPEN_FOR);
-            }
-            self.note_change(name, now);
+            self.begin_change(name, now);
         }
+    }
+
+    /// Forgets what a permitted request, sent at `begun`, may have changed. Answers to what was asked before `now` say nothing
+    /// of it any more, and if nobody knows whether it `may_happen` yet, those that come are not believed for long.
+    pub fn change_ends(&mut self, permit: &Permit, begun: Instant, may_happen: bool, now: Instant) {
+        for name in changed_by(permit) {
+            self.end_change(name, begun, may_happen, now);
+        }
+    }
+
+    fn begin_change(&mut self, name: Name, now: Instant) {
+        self.forget(&name);
+        // Another one may have begun before, and its end is not this one's.
+        self.may_change_until.entry(name.clone()).or_insert(now + MAY_HAPPEN_FOR);
+        self.note_change(name, now);
+    }
+
+    fn end_change(&mut self, name: Name, begun: Instant, may_happen: bool, now: Instant) {
+        self.forget(&name);
+        if may_happen {
+            self.may_change_until.insert(name.clone(), now + MAY_HAPPEN_FOR);
+        } else if self.may_change_until.get(&name) == Some(&(begun + MAY_HAPPEN_FOR)) {
+            self.may_change_until.remove(&name);
+        }
+        self.note_change(name, now);
     }
 
     /// Forgets what there is not, or what cannot be told.
@@ -203,7 +235,9 @@ impl Knowledge {
             return false;
         }
         if self.may_change_until.get(&name).is_some_and(|until| *until > now) {
-            self.early.push((now + BELIEVED_MEANWHILE, name.clone()));
+            self.early.insert(name.clone(), now + BELIEVED_MEANWHILE);
+        } else {
+            self.early.remove(&name);
         }
         let is_fresh = |heard: &Instant| now.duration_since(*heard) < self.believed_for / 2;
         if is_known && self.heard.get(&name).is_some_and(is_fresh) {
@@ -228,12 +262,8 @@ impl Knowledge {
     }
 
     fn forget_old(&mut self, now: Instant) {
-        if self.early.iter().any(|(until, _)| *until <= now) {
-            let (over, early) = std::mem::take(&mut self.early).into_iter().partition(|(until, _)| *until <= now);
-            self.early = early;
-            let over: Vec<(Instant, Name)> = over;
-            over.iter().for_each(|(_, name)| self.forget(name));
-        }
+        let over: Vec<Name> = self.early.extract_if(|_, until| *until <= now).map(|(name, _)| name).collect();
+        over.iter().for_each(|name| self.forget(name));
         while let Some((heard, name)) = self.order.front() {
             let is_stale = now.duration_since(*heard) >= self.believed_for;
             let is_last = self.heard.get(name) == Some(heard);
@@ -247,6 +277,7 @@ impl Knowledge {
     }
 
     fn forget(&mut self, name: &Name) {
+        self.early.remove(name);
         if self.heard.remove(name).is_none() {
             return;
         }
@@ -330,20 +361,46 @@ mod tests {
         let name = Name::Alias("1".to_owned(), alias());
         knowledge.alias("1", &alias(), key("k1"), at(begin));
         knowledge.forget(&name);
-        knowledge.note_change(name.clone(), begin + LIFE / 4);
+        knowledge.note_change(name, begin + LIFE / 4);
         let late = Times { asked: begin + LIFE / 8, now: begin + LIFE / 2 };
         assert!(!knowledge.alias("1", &alias(), key("k1"), late));
         assert_eq!(points_to(&knowledge), None);
         assert!(knowledge.alias("1", &alias(), key("k2"), at(begin + LIFE / 2)));
         assert_eq!(points_to(&knowledge).as_deref(), Some("k2"));
-        // What may change yet is not believed for long.
-        let now = begin + LIFE / 2;
-        knowledge.may_change_until.insert(name, now + LIFE);
-        assert!(knowledge.alias("1", &alias(), key("k3"), at(now)));
+    }
+
+    #[test]
+    fn what_may_change_yet_is_not_believed_for_long() {
+        let (mut knowledge, begun) = (Knowledge::new(LIFE * 100), Instant::now());
+        let name = || Name::Alias("1".to_owned(), alias());
+        let (moment, mut now) = (Duration::from_millis(1), begun + Duration::from_millis(1));
+        knowledge.begin_change(name(), begun);
+        for _ in 0..3 {
+            assert!(knowledge.alias("1", &alias(), key("k1"), at(now)));
+            knowledge.take_changed(now);
+            assert_eq!(points_to(&knowledge).as_deref(), Some("k1"), "what is heard again is believed again");
+            now += BELIEVED_MEANWHILE;
+        }
         knowledge.take_changed(now);
-        assert_eq!(points_to(&knowledge).as_deref(), Some("k3"));
+        assert_eq!(points_to(&knowledge), None);
+        // Another one begins and ends while the first is on its way.
+        knowledge.begin_change(name(), now);
+        knowledge.end_change(name(), now, false, now + moment);
+        now += moment * 2;
+        knowledge.alias("1", &alias(), key("k2"), at(now));
         knowledge.take_changed(now + BELIEVED_MEANWHILE);
         assert_eq!(points_to(&knowledge), None);
+        now += BELIEVED_MEANWHILE;
+        for (may_happen, left) in [(true, None), (false, Some("k3"))] {
+            knowledge.may_change_until.clear();
+            knowledge.begin_change(name(), now);
+            knowledge.end_change(name(), now, may_happen, now + moment);
+            now += moment * 2;
+            knowledge.alias("1", &alias(), key("k3"), at(now));
+            now += BELIEVED_MEANWHILE;
+            knowledge.take_changed(now);
+            assert_eq!(points_to(&knowledge).as_deref(), left);
+        }
     }
 
     #[test]

@@ -165,7 +165,9 @@ impl Upstream {
             (self.asking.askers.of(asker.to_owned()), self.asking.questions.of(question.clone()));
         let Ok(_share) = of_asker.acquire().await else { return LookedUp::Failed };
         let Ok(_alone) = of_question.acquire().await else { return LookedUp::Failed };
-        if let Some(before) = self.asking.asked_before(&question, Instant::now()) {
+        // What was learned may be forgotten since.
+        let is_still_so = |before: &LookedUp| *before != LookedUp::Learned || self.lock_knowledge().knows(what);
+        if let Some(before) = self.asking.asked_before(&question, Instant::now()).filter(is_still_so) {
             return before;
         }
         if self.asking.rate.check_key(&asker.to_owned()).is_err() {
@@ -267,9 +269,9 @@ impl Upstream {
                 let (key, tags) = (heard.secret(answer), heard.tags_of_secret(answer));
                 if matches!(what, Unresolved::Tags(_)) { tags } else { key }
             }
-            Unresolved::Owner(key) => {
+            Unresolved::Owner(_) => {
                 heard.answer(operation, answer);
-                heard.knowledge.index().owner_of(key).map(|_| true)
+                heard.knowledge.knows(what).then_some(true)
             }
             Unresolved::Ciphertext => None,
         };

@@ -206,11 +206,21 @@ impl Upstream {
         self.publish();
     }
 
-    /// Forgets what a permitted request may change: before it is sent, and once more when it is over, however it ended. If
-    /// nobody knows how it ended, it `may_happen` yet.
-    pub fn forget_changed(&self, permit: &Permit, may_happen: bool) {
+    /// Forgets what a permitted request may change, before it is sent; when that was.
+    pub fn change_begins(&self, permit: &Permit) -> Instant {
+        let now = Instant::now();
         if permit.request().call.effect() == Effect::Write {
-            self.lock_knowledge().forget_changed(permit, may_happen, Instant::now());
+            self.lock_knowledge().change_begins(permit, now);
+            self.ask_again();
+            self.publish();
+        }
+        now
+    }
+
+    /// Forgets it once more when it is over, however it ended. If nobody knows how it ended, it `may_happen` yet.
+    pub fn change_ends(&self, permit: &Permit, begun: Instant, may_happen: bool) {
+        if permit.request().call.effect() == Effect::Write {
+            self.lock_knowledge().change_ends(permit, begun, may_happen, Instant::now());
             self.ask_again();
             self.publish();
         }
