@@ -30,8 +30,8 @@ const AT_ONCE_FOR_ONE: usize = 4;
 const EACH_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 const AT_FIRST: NonZeroU32 = NonZeroU32::new(200).unwrap();
 
-/// How often something is asked that is changed while it is.
-const ASKED_ANEW_MAX: usize = 2;
+/// How often something is asked that is changed while it is. One change may outdate two answers, by its beginning and its end.
+const ASKED_ANEW_MAX: usize = 4;
 
 /// How long somebody waits for what was asked. Clients of KMS begin to give up after three seconds.
 const PATIENCE: Duration = Duration::from_millis(2_500);

@@ -258,6 +258,33 @@ fn a_secret_that_is_made_anew_is_asked_for_anew() {
     assert!(!refused.to_string().contains("under"), "{refused}");
 }
 
+/// Who reads a secret is not refused because somebody else changes it all the time, or nobody knows whether he did.
+#[test]
+fn changes_keep_nobody_out() {
+    let world = World::new();
+    let kms = world.start();
+    let may =
+        [statement("Allow", &["kms:GetSecretValue"], "*"), statement("Allow", &["kms:Decrypt"], &arn(HERE, ORDERS))];
+    let house = front(&kms, &may, &[]);
+    let running = house.start();
+    let value = || running.call(ALICE, "GetSecretValue", &[("SecretName", "orders/db-password")]).ok();
+    let make = || running.call(KIM, "CreateSecret", &[("SecretName", "orders/db-password"), ("SecretData", "x")]);
+    for _ in 0..100 {
+        thread::scope(|scope| {
+            scope.spawn(|| make().ok());
+            value();
+        });
+    }
+    world.change(|truth| drop(truth.instead.insert("CreateSecret", fails(500, "InternalFailure"))));
+    make().refused(500, "InternalFailure");
+    let asked = kms.count("DescribeSecret");
+    let is_asked_again = || {
+        value();
+        kms.count("DescribeSecret") >= asked + 3
+    };
+    assert!(crate::sandbox::wait(is_asked_again), "nobody knows for long");
+}
+
 /// Where an alias points is asked anew before something is changed by it, and before somebody is refused because of it.
 #[test]
 fn an_alias_that_moved_is_noticed_in_time() {
