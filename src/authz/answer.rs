@@ -37,10 +37,13 @@ pub fn judge_answer(
         AnsweredKey::Unreadable => return Err(Rejection::Withheld(Withheld::Unreadable)),
     };
     let Some((address, KeyRef::Id(id))) = key else { return Err(Rejection::Withheld(Withheld::NamesNoKey)) };
+    if address.is_some_and(|given| given.region != snapshot.rules.region) {
+        return Err(Rejection::Withheld(Withheld::NamesNoKey));
+    }
     // Whatever name was used: whose it is may be known better.
     let owner_is = |account: &str| snapshot.index.owner_of(&id).is_none_or(|owner| owner == account);
     let is_it = |judged: &&Owned<KeyId>| {
-        let is_there = address.is_none_or(|given| given.account == judged.account);
+        let is_there = address.is_none_or(|given| given == judged.address());
         judged.name == id && is_there && owner_is(&judged.account)
     };
     if let Some(judged) = proof.judged.iter().chain(&proof.or).find(is_it) {

@@ -188,28 +188,33 @@ fn top_elements(text: &str) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// Calls `visit` at the end of each element, with the names on the way to it and its text. `None` if it is no XML that
-/// everybody reads alike, or `visit` has enough.
+/// Calls `visit` at the end of each element, with the names on the way to it and its text, which only those have that hold no
+/// others. `None` if it is no XML that everybody reads alike, or `visit` has enough.
 fn walk(text: &str, mut visit: impl FnMut(&[String], &str) -> bool) -> Option<()> {
     let mut reader = Reader::from_str(text);
     let (mut stack, mut value): (Vec<String>, String) = (Vec::new(), String::new());
-    let mut is_over = false;
+    let (mut is_over, mut holds_others) = (false, false);
+    let is_blank = |text: &str| text.bytes().all(|byte| byte.is_ascii_whitespace());
     loop {
         match reader.read_event().ok()? {
-            Event::Start(start) if !is_over && stack.len() < DEPTH_MAX => {
+            Event::Start(start) if !is_over && stack.len() < DEPTH_MAX && is_blank(&value) => {
                 stack.push(start.name().as_ref().to_owned());
                 value.clear();
+                holds_others = false;
             }
             Event::Text(text) => value.push_str(&text),
             Event::End(_) => {
-                if !visit(&stack, &value) {
+                if (holds_others && !is_blank(&value)) || !visit(&stack, &value) {
                     return None;
                 }
                 value.clear();
                 stack.pop()?;
+                holds_others = true;
                 is_over = stack.is_empty();
             }
-            Event::Empty(start) => {
+            Event::Empty(start) if is_blank(&value) => {
+                value.clear();
+                holds_others = true;
                 stack.push(start.name().as_ref().to_owned());
                 if stack.len() == 1 || !visit(&stack, "") {
                     return None;
@@ -263,6 +268,12 @@ mod tests {
             ("<R><KeyId><![CDATA[k1]]></KeyId></R>", "/KeyId", Unreadable),
             ("<R><KeyId>k1</KeyId></R><R><KeyId>k2</KeyId></R>", "/KeyId", Unreadable),
             ("<R><KeyId>k1</KeyId>", "/KeyId", Unreadable),
+            ("<R><KeyId>k2<b>x</b>k1</KeyId></R>", "/KeyId", Unreadable),
+            ("<R><KeyId><b>x</b>k1</KeyId></R>", "/KeyId", Unreadable),
+            ("<R><KeyId>k1<b/></KeyId></R>", "/KeyId", Unreadable),
+            ("<R>k2<KeyId>k1</KeyId></R>", "/KeyId", Unreadable),
+            ("<R>k2<A/><KeyId>k1</KeyId></R>", "/KeyId", Unreadable),
+            ("<R>\n<A/>\n<KeyId>k1</KeyId>\n</R>", "/KeyId", named("k1")),
             ("{\"KeyId\":\"k1\"}", "/KeyId", Unreadable),
         ] {
             assert_eq!(answered_key(Format::Xml, body.as_bytes(), pointer), expected, "{body}");

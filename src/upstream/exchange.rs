@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use flate2::read::{GzDecoder, ZlibDecoder};
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 use pingora::ErrorType;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
@@ -46,12 +46,14 @@ impl Received {
     pub fn decompressed(&self, coding: &str) -> Option<Vec<u8>> {
         let most = u64::try_from(DECOMPRESSED_MAX).unwrap_or(u64::MAX);
         let mut whole = Vec::new();
+        // Nothing may come after it: clients could read on.
+        let mut rest = self.body.as_slice();
         let read = match coding.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => GzDecoder::new(self.body.as_slice()).take(most + 1).read_to_end(&mut whole),
-            "deflate" => ZlibDecoder::new(self.body.as_slice()).take(most + 1).read_to_end(&mut whole),
+            "gzip" | "x-gzip" => GzDecoder::new(&mut rest).take(most + 1).read_to_end(&mut whole),
+            "deflate" => ZlibDecoder::new(&mut rest).take(most + 1).read_to_end(&mut whole),
             _ => return None,
         };
-        read.ok().filter(|_| whole.len() <= DECOMPRESSED_MAX).map(|_| whole)
+        read.ok().filter(|_| whole.len() <= DECOMPRESSED_MAX && rest.is_empty()).map(|_| whole)
     }
 }
 

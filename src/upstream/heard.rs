@@ -91,7 +91,7 @@ impl Heard<'_> {
             // It has one, and nobody can tell which.
             Some(_) => {
                 let secret = Owned { region: address.region.to_owned(), account, name };
-                self.knowledge.forget_absent(&Unresolved::KeyOfSecret(secret));
+                self.knowledge.forget_absent(&Unresolved::KeyOfSecret(secret), self.times.asked);
                 None
             }
         }

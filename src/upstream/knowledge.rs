@@ -27,8 +27,11 @@ const CHANGES_FOR: Duration = Duration::from_secs(600);
 const MAY_HAPPEN_FOR: Duration = Duration::from_secs(60);
 const BELIEVED_MEANWHILE: Duration = Duration::from_secs(1);
 
-/// The operations after which a secret of that name may be another one, with another key.
+/// The operations after which a secret of that name may be another one, with another key and other tags.
 const MAKE_SECRETS_ANEW: &[&str] = &["CreateSecret", "DeleteSecret", "RestoreSecret"];
+
+/// The operations that change tags.
+const TAG: &[&str] = &["TagResource", "TagResources", "UntagResource", "UntagResources"];
 
 /// Something that was heard of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,8 +48,8 @@ enum Name {
 pub struct Knowledge {
     /// What was heard.
     index: ResourceIndex,
-    /// When each name was heard of last.
-    heard: HashMap<Name, Instant>,
+    /// When each name was asked for and heard of last.
+    heard: HashMap<Name, Times>,
     /// The order in which they are forgotten; a name that was heard of again stands there more than once.
     order: VecDeque<(Instant, Name)>,
     /// When names were changed last: what was asked before is no news of them.
@@ -62,7 +65,7 @@ pub struct Knowledge {
 }
 
 /// When something was asked, and when it was answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     /// Before it was sent.
     pub asked: Instant,
@@ -209,41 +212,43 @@ impl Knowledge {
         self.note_change(name, now);
     }
 
-    /// Forgets what there is not, or what cannot be told.
-    pub fn forget_absent(&mut self, what: &Unresolved) {
-        match what {
-            Unresolved::Alias(alias) => self.forget(&Name::Alias(alias.account.clone(), alias.name.clone())),
-            Unresolved::KeyOfSecret(secret) => {
-                self.forget(&Name::Secret(secret.account.clone(), secret.name.clone()));
-            }
-            _ => {}
+    /// Forgets what there is not, or what cannot be told, by an answer to what was asked then.
+    pub fn forget_absent(&mut self, what: &Unresolved, asked: Instant) {
+        let name = match what {
+            Unresolved::Alias(alias) => Name::Alias(alias.account.clone(), alias.name.clone()),
+            Unresolved::KeyOfSecret(secret) => Name::Secret(secret.account.clone(), secret.name.clone()),
+            _ => return,
+        };
+        if self.heard.get(&name).is_none_or(|heard| heard.asked <= asked) {
+            self.forget(&name);
+            self.note_change(name, asked);
         }
     }
 
     /// Notes something, unless it changed since it was asked for. What is known is noted again only now and then, because
     /// that costs a new index.
-    fn note(
-        &mut self,
-        name: Name,
-        is_known: bool,
-        Times { asked, now }: Times,
-        set: impl FnOnce(&mut ResourceIndex),
-    ) -> bool {
+    fn note(&mut self, name: Name, is_known: bool, times: Times, set: impl FnOnce(&mut ResourceIndex)) -> bool {
+        let Times { asked, now } = times;
         let is_outdated = |changed: &Instant| *changed >= asked;
         if self.changed_at.get(&name).is_some_and(is_outdated) || self.all_changed_at.as_ref().is_some_and(is_outdated)
         {
             return false;
+        }
+        // What was asked for later counts, and is believed.
+        if self.heard.get(&name).is_some_and(|heard| heard.asked > asked) {
+            return true;
         }
         if self.may_change_until.get(&name).is_some_and(|until| *until > now) {
             self.early.insert(name.clone(), now + BELIEVED_MEANWHILE);
         } else {
             self.early.remove(&name);
         }
-        let is_fresh = |heard: &Instant| now.duration_since(*heard) < self.believed_for / 2;
+        let is_fresh = |heard: &Times| now.duration_since(heard.now) < self.believed_for / 2;
         if is_known && self.heard.get(&name).is_some_and(is_fresh) {
+            self.heard.entry(name).and_modify(|heard| heard.asked = heard.asked.max(asked));
             return true;
         }
-        self.heard.insert(name.clone(), now);
+        self.heard.insert(name.clone(), times);
         self.order.push_back((now, name));
         self.is_new = true;
         set(&mut self.index);
@@ -255,10 +260,11 @@ impl Knowledge {
             self.changed_at.retain(|_, at| now.duration_since(*at) < CHANGES_FOR);
         }
         if self.changed_at.len() >= CHANGES_MAX {
-            self.changed_at.clear();
-            self.all_changed_at = Some(now);
+            let latest = self.changed_at.drain().map(|(_, at)| at).max();
+            self.all_changed_at = self.all_changed_at.max(latest);
         }
-        self.changed_at.insert(name, now);
+        let at = self.changed_at.entry(name).or_insert(now);
+        *at = now.max(*at);
     }
 
     fn forget_old(&mut self, now: Instant) {
@@ -266,7 +272,7 @@ impl Knowledge {
         over.iter().for_each(|name| self.forget(name));
         while let Some((heard, name)) = self.order.front() {
             let is_stale = now.duration_since(*heard) >= self.believed_for;
-            let is_last = self.heard.get(name) == Some(heard);
+            let is_last = self.heard.get(name).is_some_and(|last| last.now == *heard);
             if is_last && !is_stale && self.heard.len() <= NAMES_MAX {
                 return;
             }
@@ -278,9 +284,9 @@ impl Knowledge {
 
     fn forget(&mut self, name: &Name) {
         self.early.remove(name);
-        if self.heard.remove(name).is_none() {
-            return;
-        }
+        let Some(Times { asked, .. }) = self.heard.remove(name) else { return };
+        // What was asked for before says nothing now, either.
+        self.note_change(name.clone(), asked);
         self.is_new = true;
         match name {
             Name::Alias(account, alias) => self.index.remove_alias(account, alias),
@@ -299,13 +305,16 @@ fn changed_by(permit: &Permit) -> Vec<Name> {
     // Nobody knows what an operation does that the table does not have.
     let is_unknown = matches!(request.call, Call::Unknown(_));
     let makes_anew = is_unknown || MAKE_SECRETS_ANEW.contains(&request.call.name());
+    let tags = is_unknown || TAG.contains(&request.call.name());
     let mut names = Vec::new();
     for target in permit.targets() {
         match target {
-            Target::Key(key) => names.push(Name::KeyTags(key.account.clone(), key.name.clone())),
+            Target::Key(key) if tags => names.push(Name::KeyTags(key.account.clone(), key.name.clone())),
             Target::Alias(alias) => names.push(Name::Alias(alias.account.clone(), alias.name.clone())),
             Target::Secret(secret) => {
-                names.push(Name::SecretTags(secret.account.clone(), secret.name.clone()));
+                if tags || makes_anew {
+                    names.push(Name::SecretTags(secret.account.clone(), secret.name.clone()));
+                }
                 if makes_anew {
                     names.push(Name::Secret(secret.account.clone(), secret.name.clone()));
                 }
@@ -367,6 +376,31 @@ mod tests {
         assert_eq!(points_to(&knowledge), None);
         assert!(knowledge.alias("1", &alias(), key("k2"), at(begin + LIFE / 2)));
         assert_eq!(points_to(&knowledge).as_deref(), Some("k2"));
+    }
+
+    #[test]
+    fn what_was_asked_for_later_counts() {
+        let (mut knowledge, begin) = (Knowledge::new(LIFE), Instant::now());
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let times = |asked, now| Times { asked: after(asked), now: after(now) };
+        assert!(knowledge.alias("1", &alias(), key("k2"), times(1, 2)));
+        assert!(knowledge.alias("1", &alias(), key("k1"), times(0, 3)), "something newer is believed");
+        assert_eq!(points_to(&knowledge).as_deref(), Some("k2"));
+        let what = Unresolved::Alias(Owned { region: "r".to_owned(), account: "1".to_owned(), name: alias() });
+        knowledge.forget_absent(&what, after(0));
+        assert_eq!(points_to(&knowledge).as_deref(), Some("k2"));
+        // Forgotten, it still was newer.
+        assert!(knowledge.take_changed(after(2) + LIFE).is_some());
+        assert!(!knowledge.alias("1", &alias(), key("k1"), times(0, 20)));
+        assert!(knowledge.alias("1", &alias(), key("k1"), times(20, 21)));
+        knowledge.forget_absent(&what, after(22));
+        assert!(!knowledge.alias("1", &alias(), key("k1"), times(21, 23)));
+        assert_eq!(points_to(&knowledge), None);
+        // However many there are.
+        (0..=CHANGES_MAX).for_each(|number| knowledge.note_change(Name::Version(number.to_string()), after(30)));
+        knowledge.note_change(Name::Version("v".to_owned()), after(5));
+        assert!(!knowledge.alias("1", &alias(), key("k1"), times(29, 31)));
+        assert!(knowledge.alias("1", &alias(), key("k1"), times(31, 32)));
     }
 
     #[test]

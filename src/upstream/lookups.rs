@@ -1,6 +1,6 @@
 //! Asking KMS, with Keyward's own credentials, what a name stands for that a request needs and nobody knows.
 //!
-//! Asked only for callers who are known: each name once at a time, for each caller a few, and for as long as clients wait.
+//! Asked only for callers who are known: each name once at a time, for each caller some, and for as long as clients wait.
 //! What KMS does not know is not asked again at once.
 
 use std::collections::HashMap;
@@ -21,10 +21,10 @@ use crate::authz::{Owned, Target, Unresolved};
 use crate::kms::{Address, ErrorCode, KeyId, Params, Resource, SecretName, is_about_signature, is_throttling};
 
 /// How many questions are on their way at the same time.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 
 /// How many of one caller's.
-const AT_ONCE_FOR_ONE: usize = 4;
+const AT_ONCE_FOR_ONE: usize = 16;
 
 /// How many questions one caller may have asked in a second, and at first: KMS counts them against the account.
 const EACH_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
@@ -194,14 +194,14 @@ impl Upstream {
                     Some(true) => ("learned", LookedUp::Learned),
                     Some(false) => ("failed", LookedUp::Failed),
                     None => {
-                        self.lock_knowledge().forget_absent(what);
+                        self.lock_knowledge().forget_absent(what, asked);
                         self.publish();
                         ("unknown", LookedUp::Unknown)
                     }
                 }
             }
             Ok(Answered::Error(_, code)) if ABSENT.iter().any(|it| it.as_str() == code) => {
-                self.lock_knowledge().forget_absent(what);
+                self.lock_knowledge().forget_absent(what, asked);
                 self.publish();
                 ("unknown", LookedUp::Absent)
             }

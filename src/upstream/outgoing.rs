@@ -1,6 +1,6 @@
 //! What is sent to KMS: a request that is permitted, written anew and signed, or as it came. Pure.
 //!
-//! Written anew, it says what was judged, and nothing that was not read. As it came, its target and body are the client's
+//! Written anew, it says what was judged, each parameter once and in one way to read it. As it came, its target and body are the client's
 //! bytes; of its headers only those go on that the API has, so that nothing is said by a proxy or about one.
 
 use zeroize::Zeroizing;

@@ -113,6 +113,7 @@ fn what_is_known_is_released_and_what_is_not_is_asked() {
     let named = |text: &str| AnsweredKey::Named(text.to_owned());
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("k1")), Came::Withheld, "nobody knows whose it is");
     assert_eq!(decrypt(&house, VERSION_OF_K1, &named("acs:kms:cn-hangzhou:1:key/k1")), Came::Released);
+    assert_eq!(decrypt(&house, VERSION_OF_K1, &named("acs:kms:cn-beijing:1:key/k1")), Came::Withheld);
     assert_eq!(
         decrypt(&house, VERSION_OF_K1, &named("k3")),
         Came::Withheld,

@@ -285,6 +285,28 @@ fn changes_keep_nobody_out() {
     assert!(crate::sandbox::wait(is_asked_again), "nobody knows for long");
 }
 
+/// Tags are asked for anew when they change, and not when something else does.
+#[test]
+fn only_tagging_changes_tags() {
+    let world = World::new();
+    let kms = world.start();
+    let mut tagged = statement("Allow", &["kms:Decrypt"], "*");
+    tagged["Condition"] = json!({"StringEquals": {"kms:tag/team": ["orders"]}});
+    let house = front(&kms, &[statement("Allow", &["kms:GetSecretValue"], "*"), tagged], &[]);
+    world.change(|truth| truth.secrets.extend([("unlisted/s".to_owned(), "key-unlisted01")]));
+    let running = house.start();
+    let value = || running.call(ALICE, "GetSecretValue", &[("SecretName", "unlisted/s")]).ok();
+    for number in ["1", "2", "3"] {
+        value();
+        let params = [("SecretName", "unlisted/s"), ("SecretData", "x"), ("VersionId", number)];
+        running.call(KIM, "PutSecretValue", &params).ok();
+    }
+    assert_eq!(kms.count("ListResourceTags"), 1);
+    running.call(KIM, "TagResource", &[("KeyId", "key-unlisted01"), ("Tags", "[]")]).ok();
+    value();
+    assert_eq!(kms.count("ListResourceTags"), 2);
+}
+
 /// Where an alias points is asked anew before something is changed by it, and before somebody is refused because of it.
 #[test]
 fn an_alias_that_moved_is_noticed_in_time() {

@@ -97,16 +97,13 @@ fn wrong_answers_release_nothing() {
         encoder.write_all(text.as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
-    let zipped = gzip(&decrypted(PAYROLL, V_PAYROLL));
-    let compressed = [
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-            zipped.len()
-        )
-        .into_bytes(),
-        zipped,
-    ]
-    .concat();
+    let compressed = |zipped: Vec<u8>| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length:";
+        [format!("{head} {}\r\n\r\n", zipped.len()).into_bytes(), zipped].concat()
+    };
+    let of_payroll = compressed(gzip(&decrypted(PAYROLL, V_PAYROLL)));
+    // Some clients read on after the first one.
+    let two = compressed([gzip(&decrypted(ORDERS, V_ORDERS)), gzip(&decrypted(PAYROLL, V_PAYROLL))].concat());
     let xml = format!("<R><KeyId>{PAYROLL}</KeyId><Plaintext>{SECRET}</Plaintext></R>");
     let two_in_xml = format!("<R><KeyId>{ORDERS}</KeyId><KeyId>{PAYROLL}</KeyId><Plaintext>{SECRET}</Plaintext></R>");
     let as_xml = |body: &str| {
@@ -130,8 +127,14 @@ fn wrong_answers_release_nothing() {
             answer(200, &decrypted(&format!("acs:kms:cn-hangzhou:{PARTNER}:key/{ORDERS}"), V_ORDERS)),
             403,
         ),
+        (
+            "another region's",
+            answer(200, &decrypted(&format!("acs:kms:cn-beijing:{HERE}:key/{ORDERS}"), V_ORDERS)),
+            502,
+        ),
         ("a foreign key by its id", answer(200, &decrypted("key-foreign", V_ORDERS)), 403),
-        ("compressed unasked", compressed, 403),
+        ("compressed unasked", of_payroll, 403),
+        ("two in one", two, 502),
         ("in XML", as_xml(&xml), 403),
         ("twice in XML", as_xml(&two_in_xml), 502),
         (
