@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use super::doors::Doors;
 use super::now;
 use super::serve::House;
-use super::signals::{Signals, Sockets};
+use super::signals::{End, Signals, Sockets};
 use crate::admin::{Admin, Health};
 use crate::authn::ReplayMemory;
 use crate::listen::{Connection, Door, GuestCounters, Guests, Heir, Inherited};
@@ -85,12 +85,12 @@ async fn serve(
         let sockets = Arc::new(sockets.unwrap_or_default());
         let (clients, operators) = (Shift::new(), Shift::new());
         open(house, doors, reloader, &api, &drain, (&clients, &operators));
-        let (heir, is_hurried) = until_noticed(house, &drain, &sockets, &mut signals).await;
-        clients.end(heir.is_some()).await;
-        let is_given_up = !until_answered(house, &drain, heir.as_ref(), is_hurried, &mut signals).await;
+        let mut end = until_noticed(house, &drain, &sockets, &mut signals).await;
+        clients.end(end.heir.is_some()).await;
+        let is_given_up = !until_answered(house, &drain, &mut end, &mut signals).await;
         // Probes and operators are answered to the end.
-        operators.end(heir.is_some()).await;
-        let Some(heir) = heir else { return Ok(None) };
+        operators.end(end.heir.is_some()).await;
+        let Some(heir) = end.heir else { return Ok(None) };
         let handed_over = match is_given_up {
             true => Err(io::Error::other("it is gone")),
             false => {
@@ -98,32 +98,40 @@ async fn serve(
                 tokio::task::block_in_place(|| heir.hand_over(&memory))
             }
         };
-        match handed_over {
+        let why = match handed_over {
             Ok(stream) => return Ok(Some(stream)),
-            Err(error) => tracing::error!(%error, "the successor did not take over; serving goes on"),
-        }
+            Err(error) => error,
+        };
         let kept = Arc::try_unwrap(sockets).map_err(|_| "sockets are still in use".to_owned())?;
-        doors = Doors::take(house, &mut Inherited::of(kept))?;
+        let mut kept = Inherited::of(kept);
+        if end.is_hurried {
+            tracing::error!(error = %why, "the successor did not take over, and nobody serves: a signal said to end");
+            kept.close();
+            return Ok(None);
+        }
+        tracing::error!(error = %why, "the successor did not take over; serving goes on");
+        doors = Doors::take(house, &mut kept)?;
         drain.resume();
     }
 }
 
-/// Serves until told to end, and everybody knows: with the successor that takes over, if one does, and whether a second
-/// signal came.
-async fn until_noticed(house: &House, drain: &Drain, sockets: &Sockets, signals: &mut Signals) -> (Option<Heir>, bool) {
+/// Serves until told to end, and everybody knows.
+async fn until_noticed(house: &House, drain: &Drain, sockets: &Sockets, signals: &mut Signals) -> End {
     let inside = &house.telemetry.metrics.connections;
     loop {
-        let heir = signals.end(house.settings.listen.handover.as_deref(), sockets).await;
+        let end = signals.end(house.settings.listen.handover.as_deref(), sockets).await;
         drain.begin();
         let running = drain.running();
-        match &heir {
+        match &end.heir {
             None => tracing::info!(running, "ending; a second signal ends at once"),
             Some(_) => tracing::info!(running, "handing over to a successor when requests have ended"),
         }
         tokio::select! {
-            () = noticed(inside, house.settings.limits.notice) => return (heir, false),
-            () = signals.end_now() => return (heir, true),
-            () = gone(heir.as_ref()) => {
+            biased;
+            () = std::future::ready(()), if end.is_hurried => return end,
+            () = noticed(inside, house.settings.limits.notice) => return end,
+            () = signals.end_now() => return End { is_hurried: true, ..end },
+            () = gone(end.heir.as_ref()) => {
                 tracing::error!("the successor is gone; serving goes on");
                 drain.resume();
             }
@@ -133,13 +141,7 @@ async fn until_noticed(house: &House, drain: &Drain, sockets: &Sockets, signals:
 
 /// Waits until requests are answered or cut off, and nobody is being answered any more. Whether the successor is still there,
 /// if there was one.
-async fn until_answered(
-    house: &House,
-    drain: &Drain,
-    heir: Option<&Heir>,
-    is_hurried: bool,
-    signals: &mut Signals,
-) -> bool {
+async fn until_answered(house: &House, drain: &Drain, end: &mut End, signals: &mut Signals) -> bool {
     let inside = &house.telemetry.metrics.connections;
     let answered = async {
         drained(drain, inside).await;
@@ -151,11 +153,14 @@ async fn until_answered(
     };
     let why = tokio::select! {
         biased;
-        () = std::future::ready(()), if is_hurried => "by a second signal",
-        () = gone(heir) => return false,
+        () = std::future::ready(()), if end.is_hurried => "by a second signal",
+        () = gone(end.heir.as_ref()) => return false,
         () = answered => return true,
         () = tokio::time::sleep(house.settings.limits.drain) => "because they did not end in time",
-        () = signals.end_now() => "by a second signal",
+        () = signals.end_now() => {
+            end.is_hurried = true;
+            "by a second signal"
+        }
     };
     drain.close();
     cut_off(drain, why).await;

@@ -4,9 +4,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::listen::Heir;
 use crate::proxy::Behind;
@@ -30,6 +32,18 @@ pub fn ignore() -> Result<Runtime, String> {
         }
     }
     Ok(runtime)
+}
+
+/// How long somebody who was told to end waits for a successor that he asked before.
+const HURRIED: Duration = Duration::from_secs(1);
+
+/// How it ends.
+#[derive(Default)]
+pub struct End {
+    /// The successor that takes over, if one does.
+    pub heir: Option<Heir>,
+    /// Whether nobody is waited for, because a second signal came.
+    pub is_hurried: bool,
 }
 
 /// The signals that are handled while somebody serves.
@@ -58,35 +72,42 @@ impl Signals {
         })
     }
 
-    /// Resolves when it shall end, with the successor that takes over, if one does. Until then, SIGHUP has the files read
-    /// again. SIGQUIT ends nothing unless a successor waits that can serve.
-    pub async fn end(&mut self, handover: Option<&Path>, sockets: &Sockets) -> Option<Heir> {
+    /// Resolves when it shall end. Until then, SIGHUP has the files read again. SIGQUIT ends nothing unless a successor waits
+    /// that can serve.
+    pub async fn end(&mut self, handover: Option<&Path>, sockets: &Sockets) -> End {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return None,
-                _ = self.interrupt.recv() => return None,
+                _ = self.terminate.recv() => return End::default(),
+                _ = self.interrupt.recv() => return End::default(),
                 _ = self.hang_up.recv() => self.read_again(),
                 _ = self.quit.recv() => match handover {
-                    Some(path) => {
-                        // Requests are answered meanwhile.
-                        let (path, sockets) = (path.to_owned(), sockets.clone());
-                        let mut finding = tokio::task::spawn_blocking(move || Heir::find(&path, &sockets));
-                        let found = tokio::select! {
-                            found = &mut finding => found,
-                            _ = self.terminate.recv() => return None,
-                            _ = self.interrupt.recv() => return None,
-                        };
-                        match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                            Ok(heir) => return Some(heir),
-                            Err(error) => {
-                                tracing::error!(%error, "nobody waits at listen.handover who could take over; serving goes on");
-                            }
-                        }
-                    }
+                    Some(path) => if let Some(end) = self.find_heir(path, sockets).await {
+                        return end;
+                    },
                     None => tracing::error!("SIGQUIT hands over to a successor, and listen.handover is not set; serving goes on"),
                 },
             }
         }
+    }
+
+    /// Looks for a successor; `None` if there is none, and serving goes on. Requests are answered meanwhile.
+    async fn find_heir(&mut self, path: &Path, sockets: &Sockets) -> Option<End> {
+        let (path, sockets) = (path.to_owned(), sockets.clone());
+        let mut finding = tokio::task::spawn_blocking(move || Heir::find(&path, &sockets));
+        let (found, is_hurried) = tokio::select! {
+            found = &mut finding => (Some(found), false),
+            // It may have the sockets already.
+            _ = self.terminate.recv() => (timeout(HURRIED, &mut finding).await.ok(), true),
+            _ = self.interrupt.recv() => (timeout(HURRIED, &mut finding).await.ok(), true),
+        };
+        let why = match found.map(|found| found.unwrap_or_else(|error| Err(io::Error::other(error)))) {
+            Some(Ok(heir)) => return Some(End { heir: Some(heir), is_hurried }),
+            _ if is_hurried => return Some(End::default()),
+            Some(Err(error)) => error.to_string(),
+            None => String::new(),
+        };
+        tracing::error!(error = why, "nobody waits at listen.handover who could take over; serving goes on");
+        None
     }
 
     /// Has everything read again that is in files, or fetched.

@@ -26,10 +26,8 @@ const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Arguments of `keyward status`.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Exit codes: 0 what is in force is what the files say; 1 it is not, or nothing is judged by it; \
-    2 could not say."
-)]
+#[command(after_help = "Exit codes: 0 what is in force is what the files say; 1 it is not, or Keyward is not ready; \
+    2 could not say.")]
 pub struct Status {
     #[command(flatten)]
     admin: AdminPort,
@@ -121,11 +119,16 @@ fn ask(admin: &AdminPort, is_post: bool, path: &str) -> Result<Value> {
     told.map_err(|_| anyhow::anyhow!("{address} answers {}: {}", response.status(), body.trim()))
 }
 
-/// Why nothing is judged, by the word for it.
-const UNREADY: [(&str, &str); 3] = [
-    ("ending", "Keyward is ending"),
-    ("stale_policies", "for too long nobody could confirm that the files say this (max_age_seconds)"),
-    ("no_identities", "the identities cannot be used (on_invalid)"),
+/// Why it is not ready, by the word for it: what does not work, and why.
+const UNREADY: [(&str, &str, &str); 4] = [
+    ("ending", "no new clients are wanted", "Keyward is ending"),
+    (
+        "stale_policies",
+        "nothing is judged by it",
+        "for too long nobody could confirm that the files say this (max_age_seconds)",
+    ),
+    ("no_identities", "nothing is judged by it", "the identities cannot be used (on_invalid)"),
+    ("no_credentials", "nothing goes on to KMS", "there are no credentials to sign with"),
 ];
 
 fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
@@ -143,9 +146,9 @@ fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     let unready = answer.pointer("/unready").and_then(Value::as_str);
     line(
         "in force",
-        match unready.map(|why| UNREADY.iter().find(|(word, _)| *word == why).map_or(why, |(_, told)| told)) {
+        match unready.map(|why| UNREADY.iter().find(|(word, ..)| *word == why).map_or((why, ""), |it| (it.1, it.2))) {
             None => format!("{GOOD}{generation}{GOOD:#} since {}", said("/in_force_since")),
-            Some(why) => format!("{generation}, and {WRONG}nothing is judged by it{WRONG:#}: {why}"),
+            Some((what, why)) => format!("{generation}, and {WRONG}{what}{WRONG:#}: {why}"),
         },
     )?;
     line("hash", said("/hash"))?;

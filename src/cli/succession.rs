@@ -8,7 +8,7 @@ use super::serve::{NotStarted, audit_failed, failed};
 use super::{banner, doors, now};
 use crate::authn::SessionKey;
 use crate::listen::{Inherited, Successor, Tls};
-use crate::local_kms::check_seed;
+use crate::local_kms::{LocalKms, check_seed};
 use crate::served;
 use crate::settings::Settings;
 use crate::source::{Problem, shown};
@@ -80,6 +80,9 @@ impl Prepared {
         found.extend(settings.kms.seed.as_deref().map(check_seed).unwrap_or_default());
         if !found.is_empty() {
             return Err(NotStarted::Problems(found));
+        }
+        if settings.upstream.is_none() && !is_ephemeral {
+            LocalKms::check(&settings.kms, now()).map_err(|error| NotStarted::Failed(error.to_string()))?;
         }
         let tls = settings.listen.tls.as_ref().map(|(_, tls)| Tls::open(tls)).transpose();
         self.tls = tls.map_err(NotStarted::Problems)?;

@@ -205,7 +205,8 @@ fn answer(mut stream: &UnixStream, can_serve: Result<Inherited, String>) -> io::
         let _ = stream.write_all(why.as_bytes());
         io::Error::other(why)
     })?;
-    stream.write_all(READY)?;
+    // Who cannot be told any more may be gone, and then nobody else serves.
+    let _ = stream.write_all(READY);
     Ok(inherited)
 }
 
@@ -360,5 +361,22 @@ mod tests {
         });
         drop(Heir::find(&path, &sockets).unwrap());
         assert_eq!(taking.join().unwrap(), (true, None));
+    }
+
+    #[test]
+    fn a_predecessor_that_dies_before_it_has_an_answer_leaves_its_sockets_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("handover.sock");
+        let (_listener, sockets) = listener();
+        let successor = Successor::wait_at(&path).unwrap();
+        let (stream, other) = (UnixStream::connect(&path).unwrap(), sockets.first().unwrap().1.as_fd());
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let handles = [other];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&handles)));
+        sendmsg(&stream, &[IoSlice::new(b"x\n")], &mut control, SendFlags::empty()).unwrap();
+        drop(stream);
+        let (mut inherited, mut predecessor) = successor.accept(Ok).unwrap();
+        assert!(inherited.take("x").is_some() && predecessor.memory().is_err());
     }
 }

@@ -76,6 +76,14 @@ impl LocalKms {
         Ok(begun)
     }
 
+    /// Whether the data could be opened, as far as can be told while somebody else has it open.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn check(settings: &Kms, now: Timestamp) -> Result<(), OpenError> {
+        Storage::check(&settings.data, Moment(now))
+    }
+
     /// The same without a data folder: nothing is read or written there, and everything ends with the process. With a
     /// time for `always`, everything happens at that time and ids are counted, so that every run gives the same ones.
     ///

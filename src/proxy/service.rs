@@ -110,13 +110,19 @@ impl Api {
             if begun.is_none() || !peer.may_stay() {
                 return;
             }
-            next = self.serve_one(stream, &allowance, &mut peer).await;
+            next = self.serve_one(stream, &allowance, &mut peer, &ending).await;
             (patience, was_answered) = (KEEPALIVE, true);
         }
     }
 
     /// Answers one request. Returns the connection if another one may follow.
-    async fn serve_one(&self, stream: Stream, allowance: &Allowance, peer: &mut Peer) -> Option<Stream> {
+    async fn serve_one(
+        &self,
+        stream: Stream,
+        allowance: &Allowance,
+        peer: &mut Peer,
+        ending: &ShutdownWatch,
+    ) -> Option<Stream> {
         let _running = Running::new(&self.drain.count, &self.telemetry.metrics.running);
         // Counted first, and looked then: whoever waits for the last one does not miss this one.
         if self.drain.is_over() {
@@ -148,7 +154,9 @@ impl Api {
                 outcome
             }
         };
-        self.conclude(session, origin, outcome, reusable && !self.drain.is_ending()).await
+        // The door that it came through may be closed for good when others are opened again.
+        let may_ask_again = !self.drain.is_ending() && !*ending.borrow();
+        self.conclude(session, origin, outcome, reusable && may_ask_again).await
     }
 
     /// The same, with an eye on the client: a KMS elsewhere takes its time, and who has left need not be answered.

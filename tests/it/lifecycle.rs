@@ -308,6 +308,49 @@ fn a_successor_that_dies_is_no_end() {
     next.call(KIM, "ListSecrets", &[]).ok();
 }
 
+/// Whoever was told to end does, also if the successor dies meanwhile.
+#[test]
+fn an_end_stays_one_when_the_successor_dies() {
+    let kms = Scripted::start(|request, _| match request.operation().as_str() {
+        "ListKeys" => vec![Act::Silence],
+        _ => vec![Act::Send(answer(200, r#"{"RequestId":"r"}"#))],
+    });
+    let house = plain(&kms.address, &[("# handover = ", "handover = ")]);
+    let mut running = house.start();
+    let api = running.api.clone();
+    let slow = thread::spawn(move || ask(&mut tcp(&api), &signed_v1(KIM, "ListKeys", &[])));
+    assert!(wait(|| kms.count("ListKeys") == 1));
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    running.written_with("handing over to a successor");
+    successor.signal("STOP");
+    running.signal("TERM");
+    running.written_with("requests are cut off by a second signal");
+    successor.kill();
+    assert!(running.ended().success());
+    assert!(slow.join().unwrap().is_some_and(|answer| answer.starts_with("HTTP/1.1 502")));
+}
+
+/// Answers that still come through a door that was closed say that nothing more may be asked there.
+#[test]
+fn a_closed_door_is_told_although_serving_goes_on() {
+    let kms = slow_to_list_keys(Duration::from_millis(20));
+    let house = plain(&kms.address, &[("# handover = ", "handover = ")]);
+    let running = house.start();
+    let api = running.api.clone();
+    let slow = thread::spawn(move || {
+        let mut stream = tcp(&api);
+        ask(&mut stream, &signed_v1(KIM, "ListKeys", &[])).map(|answer| closes(&answer))
+    });
+    assert!(wait(|| kms.count("ListKeys") == 1));
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    running.written_with("handing over to a successor");
+    successor.kill();
+    running.written_with("serving goes on");
+    assert_eq!(slow.join().unwrap(), Some(true));
+}
+
 /// What would keep a successor from serving keeps it from waiting, or the other one from ending.
 #[test]
 fn whoever_cannot_serve_takes_nothing_over() {
@@ -342,6 +385,26 @@ fn whoever_cannot_serve_takes_nothing_over() {
     assert!(wait(|| running.everything_written().contains("KmsBrowse.json:5")), "{}", running.everything_written());
     running.call(KIM, "ListSecrets", &[]).ok();
     successor.kill();
+}
+
+/// The same of the data of the embedded KMS: of others, and of those that are still in use.
+#[test]
+fn whoever_cannot_have_its_data_takes_nothing_over() {
+    let house = house();
+    let running = house.start();
+    let settings = house.read("config/keyward.toml");
+    let refused = || {
+        let (_, told, code) = house.run(&["serve", "--take-over", "--config", "config/keyward.toml"]);
+        assert!(code != Some(0) && !told.contains("ready to take over"), "{told}");
+        told
+    };
+    house.write("damaged/kms.redb", "no database");
+    house.write("config/keyward.toml", &settings.replace("\"../.keyward\"", "\"../damaged\""));
+    assert!(refused().contains("damaged"));
+    house.write("config/keyward.toml", &settings);
+    std::fs::rename(house.path(".keyward/root.key"), house.path("away.key")).unwrap();
+    assert!(refused().contains("root.key"));
+    running.call(ALICE, "ListKeys", &[]).ok();
 }
 
 /// U07, U13: whatever ends a predecessor, its successor serves; and a second signal leaves nobody without an answer.

@@ -53,6 +53,18 @@ impl Storage {
         Disk::open(folder, now).map(|(disk, contents)| (Self::Disk(disk), contents))
     }
 
+    /// Whether the storage in `folder` could be opened, as far as can be told while another process has it: then its root key
+    /// is looked at, and nothing else.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn check(folder: &Path, now: Moment) -> Result<(), OpenError> {
+        match Disk::open(folder, now) {
+            Err(OpenError::InUse(path)) => RowKey::of_existing(folder, &path).map(drop),
+            other => other.map(drop),
+        }
+    }
+
     /// Whether there is a storage in `folder`.
     pub fn is_in(folder: &Path) -> bool {
         folder.join(FILE).exists()
