@@ -85,6 +85,28 @@ pub enum On {
     Anything,
 }
 
+impl On {
+    /// The parameters that name it, without the number of those that come numbered.
+    pub fn parameters(self) -> Vec<&'static str> {
+        match self {
+            Self::Key(name)
+            | Self::KeyIfGiven(name)
+            | Self::KeyOfCiphertext(name)
+            | Self::Alias(name)
+            | Self::KeyOfAlias(name)
+            | Self::Secret(name)
+            | Self::KeyOfSecret(name)
+            | Self::KeyOfSecretUnlessSession(name)
+            | Self::Role(name) => vec![name],
+            Self::KeyInEither(one, other) | Self::KeyOrCiphertext(one, other) | Self::KeyOrSecret(one, other) => {
+                vec![one, other]
+            }
+            Self::Batch => vec!["ResourceId"],
+            Self::Container(_) | Self::Anything => Vec::new(),
+        }
+    }
+}
+
 /// Which resource policies can speak about an action ("Actions supported in key policies", "… in secret policies").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {

@@ -323,23 +323,8 @@ fn known_names() -> impl Iterator<Item = &'static &'static str> {
 /// Whether every parameter that the operations table names is known here.
 #[cfg(test)]
 fn unknown_parameters_of(operation: &super::Operation) -> Vec<&'static str> {
-    use super::{Authorization, On};
-    let Authorization::Needs(needs) = operation.authorization else { return Vec::new() };
-    let named = needs.iter().flat_map(|need| match need.on {
-        On::Key(name)
-        | On::KeyIfGiven(name)
-        | On::KeyOfCiphertext(name)
-        | On::Alias(name)
-        | On::KeyOfAlias(name)
-        | On::Secret(name)
-        | On::Role(name)
-        | On::KeyOfSecret(name)
-        | On::KeyOfSecretUnlessSession(name) => vec![name],
-        On::KeyInEither(first, second) | On::KeyOrCiphertext(first, second) | On::KeyOrSecret(first, second) => {
-            vec![first, second]
-        }
-        On::Batch | On::Container(_) | On::Anything => vec![],
-    });
+    let super::Authorization::Needs(needs) = operation.authorization else { return Vec::new() };
+    let named = needs.iter().flat_map(|need| need.on.parameters());
     named.filter(|name| !OPERATION_PARAMETERS.contains(name)).collect()
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::front::{ORDERS, PAYROLL, plain};
 use crate::gateway::scripted::{Act, Scripted, answer};
-use crate::sandbox::{ALICE, FORM, House, KIM, Running, post, signed_v1, status_and_body, tcp, wait};
+use crate::sandbox::{ALICE, FORM, House, KIM, Running, Spawned, post, signed_v1, status_and_body, tcp, wait};
 
 const HELLO: (&str, &str) = ("Plaintext", "aGVsbG8=");
 
@@ -251,6 +251,15 @@ fn slow_to_list_keys(pause: Duration) -> Scripted {
     })
 }
 
+/// Starts a successor and has the predecessor hand over to it, once somebody lists keys.
+fn begin_to_hand_over(house: &House, running: &Running<'_>, kms: &Scripted) -> Spawned {
+    assert!(wait(|| kms.count("ListKeys") == 1));
+    let successor = house.start_successor();
+    running.signal("QUIT");
+    running.written_with("handing over to a successor");
+    successor
+}
+
 /// A request that takes long, and one that never comes whole: the successor waits for both, and serves afterwards.
 #[test]
 fn slow_requests_do_not_lose_a_successor() {
@@ -264,10 +273,7 @@ fn slow_requests_do_not_lose_a_successor() {
     let mut running = house.start();
     let api = running.api.clone();
     let slow = thread::spawn(move || ask(&mut tcp(&api), &signed_v1(KIM, "ListKeys", &[])).is_some());
-    assert!(wait(|| kms.count("ListKeys") == 1));
-    let successor = house.start_successor();
-    running.signal("QUIT");
-    running.written_with("handing over to a successor");
+    let successor = begin_to_hand_over(&house, &running, &kms);
     // Whoever begins and never ends is waited for no longer than a request may take.
     let mut lame = tcp(&running.api);
     lame.write_all(b"POST / HTTP/1.1\r\n").unwrap();
@@ -288,10 +294,7 @@ fn a_successor_that_dies_is_no_end() {
     assert_eq!(send(), 200);
     let api = running.api.clone();
     let slow = thread::spawn(move || ask(&mut tcp(&api), &signed_v1(KIM, "ListKeys", &[])).is_some());
-    assert!(wait(|| kms.count("ListKeys") == 1));
-    let successor = house.start_successor();
-    running.signal("QUIT");
-    running.written_with("handing over to a successor");
+    let successor = begin_to_hand_over(&house, &running, &kms);
     successor.kill();
     assert!(slow.join().unwrap(), "it was answered");
     running.written_with("the successor did not take over; serving goes on");
@@ -319,10 +322,7 @@ fn an_end_stays_one_when_the_successor_dies() {
     let mut running = house.start();
     let api = running.api.clone();
     let slow = thread::spawn(move || ask(&mut tcp(&api), &signed_v1(KIM, "ListKeys", &[])));
-    assert!(wait(|| kms.count("ListKeys") == 1));
-    let successor = house.start_successor();
-    running.signal("QUIT");
-    running.written_with("handing over to a successor");
+    let successor = begin_to_hand_over(&house, &running, &kms);
     successor.signal("STOP");
     running.signal("TERM");
     running.written_with("requests are cut off by a second signal");
@@ -342,10 +342,7 @@ fn a_closed_door_is_told_although_serving_goes_on() {
         let mut stream = tcp(&api);
         ask(&mut stream, &signed_v1(KIM, "ListKeys", &[])).map(|answer| closes(&answer))
     });
-    assert!(wait(|| kms.count("ListKeys") == 1));
-    let successor = house.start_successor();
-    running.signal("QUIT");
-    running.written_with("handing over to a successor");
+    let successor = begin_to_hand_over(&house, &running, &kms);
     successor.kill();
     running.written_with("serving goes on");
     assert_eq!(slow.join().unwrap(), Some(true));

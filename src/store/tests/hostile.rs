@@ -148,24 +148,31 @@ fn half_a_file_is_no_file() {
     assert_eq!(store.status().problems, []);
 }
 
+/// Makes the policy folder a volume of Kubernetes, at its first version, and opens it.
+fn mount(house: &House) -> Store {
+    fs::remove_dir_all(house.folder.path().join("p")).unwrap();
+    mount_version(house, "v1", "kms:Encrypt");
+    for folder in ["ram", "keys"] {
+        symlink(format!("..data/{folder}"), house.folder.path().join("p").join(folder)).unwrap();
+    }
+    house.open()
+}
+
+/// Has the volume be of another version, as kubelet does.
+fn mount_version(house: &House, name: &str, action: &str) {
+    house.write(&format!("p/..{name}/ram/Use.json"), &ram(action));
+    house.write(&format!("p/..{name}/keys/key-1.json"), &key(action));
+    symlink(format!("..{name}"), house.folder.path().join("p/..data_tmp")).unwrap();
+    fs::rename(house.folder.path().join("p/..data_tmp"), house.folder.path().join("p/..data")).unwrap();
+}
+
 /// F08: a volume of Kubernetes, whose old version is removed at once.
 #[test]
 fn a_mounted_volume_is_one_version_or_another() {
     let house = House::new();
-    fs::remove_dir_all(house.folder.path().join("p")).unwrap();
-    let version = |name: &str, action: &str| {
-        house.write(&format!("p/..{name}/ram/Use.json"), &ram(action));
-        house.write(&format!("p/..{name}/keys/key-1.json"), &key(action));
-        symlink(format!("..{name}"), house.folder.path().join("p/..data_tmp")).unwrap();
-        fs::rename(house.folder.path().join("p/..data_tmp"), house.folder.path().join("p/..data")).unwrap();
-    };
-    version("v1", "kms:Encrypt");
-    for folder in ["ram", "keys"] {
-        symlink(format!("..data/{folder}"), house.folder.path().join("p").join(folder)).unwrap();
-    }
-    let store = house.open();
+    let store = mount(&house);
     assert_eq!((store.status().counts.key_policies, store.status().counts.ram_policies), (1, 1));
-    version("v2", "kms:Decrypt");
+    mount_version(&house, "v2", "kms:Decrypt");
     fs::remove_dir_all(house.folder.path().join("p/..v1")).unwrap();
     // Which file an event is about, nobody knows here: everything is looked at.
     let only = Scope::Only { paths: [std::path::PathBuf::from("keys/key-1.json")].into(), identities: false };
@@ -180,19 +187,8 @@ fn a_mounted_volume_is_one_version_or_another() {
 #[test]
 fn a_volume_that_does_not_rest_is_not_taken_in_parts() {
     let house = House::new();
-    fs::remove_dir_all(house.folder.path().join("p")).unwrap();
-    let version = |name: &str, action: &str| {
-        house.write(&format!("p/..{name}/ram/Use.json"), &ram(action));
-        house.write(&format!("p/..{name}/keys/key-1.json"), &key(action));
-        symlink(format!("..{name}"), house.folder.path().join("p/..data_tmp")).unwrap();
-        fs::rename(house.folder.path().join("p/..data_tmp"), house.folder.path().join("p/..data")).unwrap();
-    };
-    version("v1", "kms:Encrypt");
-    for folder in ["ram", "keys"] {
-        symlink(format!("..data/{folder}"), house.folder.path().join("p").join(folder)).unwrap();
-    }
-    let store = house.open();
-    version("v2", "kms:Decrypt");
+    let store = mount(&house);
+    mount_version(&house, "v2", "kms:Decrypt");
     let changing = house.folder.path().join("p/..v2/keys/key-1.json");
     let begin = now();
     for second in 0..100 {

@@ -12,24 +12,6 @@ const NARROW: Caller = Caller { id: "LTAIKeywardExampleNarrow", secret: "keyward
 const V_ORDERS: &str = "11111111-1111-1111-1111-111111111111";
 const V_PAYROLL: &str = "22222222-2222-2222-2222-222222222222";
 
-/// The parameters that name what a need is about.
-pub fn parameters_of(on: On) -> Vec<&'static str> {
-    match on {
-        On::Key(name)
-        | On::KeyIfGiven(name)
-        | On::KeyOfCiphertext(name)
-        | On::Alias(name)
-        | On::KeyOfAlias(name)
-        | On::Secret(name)
-        | On::KeyOfSecret(name)
-        | On::KeyOfSecretUnlessSession(name)
-        | On::Role(name) => vec![name],
-        On::KeyInEither(one, other) | On::KeyOrCiphertext(one, other) | On::KeyOrSecret(one, other) => vec![one, other],
-        On::Batch => vec!["ResourceId"],
-        On::Container(_) | On::Anything => Vec::new(),
-    }
-}
-
 /// What a parameter says on the allowed side, and what on the others.
 fn values(name: &str) -> (String, Vec<String>) {
     let arn = |account: &str, rest: &str| format!("acs:kms:cn-hangzhou:{account}:{rest}");
@@ -61,7 +43,7 @@ fn ways(operation: &Operation) -> Vec<Vec<(String, String)>> {
     let Authorization::Needs(needs) = operation.authorization else { return Vec::new() };
     let mut ways: Vec<Vec<&str>> = vec![Vec::new()];
     for need in needs {
-        let names = parameters_of(need.on);
+        let names = need.on.parameters();
         let choices: Vec<Vec<&str>> = match need.on {
             // One of the two, or the key beside a ciphertext.
             On::KeyInEither(..) | On::KeyOrSecret(..) => names.iter().map(|name| vec![*name]).collect(),

@@ -235,7 +235,7 @@ fn names() -> Vec<&'static str> {
         Authorization::Needs(needs) => needs,
         Authorization::Authenticated => &[],
     });
-    let mut names: Vec<&str> = needs.flat_map(|need| super::resources::parameters_of(need.on)).collect();
+    let mut names: Vec<&str> = needs.flat_map(|need| need.on.parameters()).collect();
     names.extend(["Action", "Version", "Format", "AccessKeyId", "Signature", "SecurityToken", "RegionId", "Timestamp"]);
     names.extend(["EncryptionContext", "Plaintext", "ResourceType", "SourceIp", "OwnerId", "Policy", "DryRun"]);
     names.sort_unstable();
@@ -405,5 +405,5 @@ fn p20_versions() {
 #[test]
 fn resources_are_named_by_parameters() {
     assert!(names().contains(&"DestinationKeyId") && names().contains(&"ProtectedResourceArn"));
-    assert!(super::resources::parameters_of(On::Anything).is_empty());
+    assert!(On::Anything.parameters().is_empty());
 }
