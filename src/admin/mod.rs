@@ -202,7 +202,7 @@ fn unready(store: &Store, drain: &Drain, behind: &Behind) -> Option<&'static str
         return Some(why.reason());
     }
     match behind {
-        Behind::Elsewhere(upstream) if upstream.waits_for_credentials().is_some() => Some("no_credentials"),
+        Behind::Elsewhere(upstream) if upstream.waits_for_credentials() => Some("no_credentials"),
         _ => None,
     }
 }

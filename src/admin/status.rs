@@ -108,6 +108,7 @@ pub fn add_upstream(members: &mut Map<String, Value>, upstream: &Upstream) {
     if standing.is_circuit_open {
         problems.push(format!("{} does not answer; requests are refused for a moment", upstream.endpoint()));
     }
+    problems.extend(standing.problems);
     if let Some(Value::Array(listed)) = members.get_mut("problems") {
         listed.extend(problems.into_iter().map(Value::from));
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::facts::Facts;
 use super::needs::Permission;
-use super::rejection::{Rejection, Unknown, Withheld};
+use super::rejection::{Denial, Rejection, Unknown, Withheld};
 use super::route::AnswerProof;
 use super::snapshot::Snapshot;
 use super::target::{By, Owned, Target};
@@ -86,7 +86,11 @@ pub fn judge_error(
         return Ok(());
     };
     let anything = Resource::anything(&permit.caller.account);
-    judge_one(snapshot, raw, permit, (proof, anything, Target::Unspecific), now, trail)
+    let judged = judge_one(snapshot, raw, permit, (proof, anything, Target::Unspecific), now, trail);
+    judged.map_err(|rejection| match rejection {
+        Rejection::Denied(denial) => Rejection::Denied(Box::new(Denial { reason: "error_of_unknown_key", ..*denial })),
+        other => other,
+    })
 }
 
 fn judge_one(

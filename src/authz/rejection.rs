@@ -105,6 +105,8 @@ impl Rejection {
             Self::Unidentified(why) => why.reason(),
             Self::Denied(denial) => denial.reason,
             Self::Unavailable(why) => why.reason(),
+            Self::Unresolved(Unknown { inquiry: Inquiry::Refused, .. }) => "question_refused",
+            Self::Unresolved(Unknown { inquiry: Inquiry::Failed, .. }) => "question_failed",
             Self::Unresolved(unknown) => unknown.what.reason(),
             Self::Withheld(why) => why.reason(),
         }

@@ -30,6 +30,8 @@ pub enum Inquiry {
     Absent,
     /// KMS could not be asked.
     Failed,
+    /// KMS does not let Keyward ask.
+    Refused,
 }
 
 /// Something that is known by hearsay alone, and may have changed since.

@@ -82,11 +82,15 @@ async fn serve(
     loop {
         let sockets = house.settings.listen.handover.as_ref().map(|_| doors.handles()).transpose();
         let sockets = sockets.map_err(|error| format!("sockets cannot be made ready to be handed over: {error}"))?;
-        let sockets = Arc::new(sockets.unwrap_or_default());
+        let mut sockets = Arc::new(sockets.unwrap_or_default());
         let (clients, operators) = (Shift::new(), Shift::new());
         open(house, doors, reloader, &api, &drain, (&clients, &operators));
         let mut end = until_noticed(house, &drain, &sockets, &mut signals).await;
         clients.end(end.heir.is_some()).await;
+        if end.heir.is_none() {
+            // Who comes now is to go elsewhere at once, and not to wait in a queue that nobody serves.
+            sockets = Arc::default();
+        }
         let is_given_up = !until_answered(house, &drain, &mut end, &mut signals).await;
         // Probes and operators are answered to the end.
         operators.end(end.heir.is_some()).await;

@@ -71,6 +71,7 @@ pub fn inquiry(came_to: Option<LookedUp>) -> Inquiry {
     match came_to {
         Some(LookedUp::Absent) => Inquiry::Absent,
         Some(LookedUp::Failed) => Inquiry::Failed,
+        Some(LookedUp::Refused) => Inquiry::Refused,
         // Whatever was learned was judged: if it is not what was asked for, nobody told.
         Some(LookedUp::Learned | LookedUp::Unknown) | None => Inquiry::Untold,
     }
@@ -128,9 +129,13 @@ pub async fn execute(
     upstream.change_ends(permit, begun, !is_over && !never_began);
     match received {
         Ok(received) if is_about_us(upstream, &received) => {
-            upstream.refused_us(permit);
             trail.undecided(permit);
-            failed(NoAnswer::CredentialsRefused)
+            let of_answer = public_members(release::format_of(&received), &received.body);
+            let Told { request_id, code, .. } = Told::of_answer(&received, of_answer.as_ref());
+            let shown = (code.as_deref().unwrap_or_default(), request_id.as_deref().unwrap_or_default());
+            upstream.refused_us(permit, &snapshot.directory, shown);
+            let failed = failed(NoAnswer::CredentialsRefused);
+            Executed { told: Told { request_id, code, ..failed.told }, ..failed }
         }
         Ok(received) => answering.conclude(&here, received, asked, policy, trail).await,
         Err(why) => {
@@ -157,16 +162,18 @@ impl Answering<'_> {
         let format = release::format_of(&received);
         let members = public_members(format, &received.body);
         let mut told = Told::of_answer(&received, members.as_ref());
+        if !release::is_readable(&received) {
+            let odd = self.upstream.counted(NoAnswer::odd_answer());
+            trail.undecided(self.permit);
+            told.error = Some(odd.reason());
+            return Executed { told, ..Executed::failed(odd.error()) };
+        }
         let key = match self.release(&received, trail).await {
             Ok(key) => key,
             Err(rejection) => {
                 self.upstream.withheld();
                 return Executed { told, ..Executed::failed(rejection.error()) };
             }
-        };
-        let Some(received) = release::readable(received) else {
-            told.error = Some(NoAnswer::odd_answer().reason());
-            return Executed { told, ..Executed::failed(NoAnswer::odd_answer().error()) };
         };
         let mut changes = Vec::new();
         if received.status == 200 {

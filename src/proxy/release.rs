@@ -128,12 +128,12 @@ fn is_throttled(format: Format, body: &[u8]) -> bool {
     code_in(format, body).is_some_and(|code| is_throttling(&code))
 }
 
-/// An answer that clients can read: JSON or XML, not empty, and 200 if it is a success. `None` for anything else, such as the
-/// page of a proxy.
-pub fn readable(received: Received) -> Option<Received> {
+/// Whether clients can read an answer: JSON or XML, not empty, and 200 if it is a success. Nothing else is an answer of KMS's,
+/// such as the page of a proxy.
+pub fn is_readable(received: &Received) -> bool {
     let is_known = received.content_type.contains("json") || received.content_type.contains("xml");
     let is_success_of_kms = !(201..=299).contains(&received.status);
-    (is_known && is_success_of_kms && !received.body.is_empty()).then_some(received)
+    is_known && is_success_of_kms && !received.body.is_empty()
 }
 
 /// The answer as the client gets it: as it came, or in the format that the client asked for. Why KMS refuses Keyward is

@@ -347,6 +347,7 @@ impl Api {
             executed: outcome.told.executed,
             upstream_error: outcome.told.error,
             upstream_request_id: outcome.told.request_id.as_deref(),
+            upstream_code: outcome.told.code.as_deref(),
             is_delivered,
             changes: &outcome.changes,
         });

@@ -75,6 +75,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     delivered: Option<bool>,
 }
 
@@ -111,6 +113,7 @@ impl<'a> Line<'a> {
             executed: record.executed,
             upstream_error: record.upstream_error,
             upstream_request_id: record.upstream_request_id,
+            upstream_code: record.upstream_code.filter(|code| Some(*code) != record.code),
             delivered: (!record.is_delivered).then_some(false),
         }
     }
@@ -243,6 +246,7 @@ mod tests {
             executed: None,
             upstream_error: None,
             upstream_request_id: None,
+            upstream_code: None,
             is_delivered: true,
             changes: &[],
         };

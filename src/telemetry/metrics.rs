@@ -245,6 +245,7 @@ mod tests {
                 executed: None,
                 upstream_error: None,
                 upstream_request_id: None,
+                upstream_code: None,
                 is_delivered: true,
                 changes: &[],
             });

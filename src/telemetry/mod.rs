@@ -47,6 +47,8 @@ pub struct Record<'a> {
     pub upstream_error: Option<&'static str>,
     /// The id that it gave the request.
     pub upstream_request_id: Option<&'a str>,
+    /// The code of the error that it answered.
+    pub upstream_code: Option<&'a str>,
     /// Whether the answer could be sent.
     pub is_delivered: bool,
     /// The policies that it changed.

@@ -3,7 +3,7 @@
 //! Each phase has its deadline and each part its limit. Nothing is sent twice here, and whatever goes wrong says whether
 //! KMS may have executed the request. A connection is kept only if the answer ended where it said it would.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -127,7 +127,7 @@ pub struct Connections {
     answer_bytes: usize,
     metrics: UpstreamMetrics,
     /// What was said last of addresses that cannot be connected to.
-    told: Mutex<HashMap<String, String>>,
+    told: Mutex<BTreeMap<String, String>>,
 }
 
 /// How many addresses that is remembered of.
@@ -191,13 +191,14 @@ impl Connections {
                 Ok((stream, false))
             }
             Ok(Err(error)) => {
-                self.tell(peer, Some(error.to_string()));
-                Err(failed(match error.etype() {
+                let kind = match error.etype() {
                     ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::TLSWantX509Lookup => {
                         FailureKind::Tls
                     }
                     _ => FailureKind::Connect,
-                }))
+                };
+                self.tell(peer, Some(said(&error, kind)));
+                Err(failed(kind))
             }
             Err(_) => {
                 self.tell(peer, Some("it takes too long".to_owned()));
@@ -221,6 +222,12 @@ impl Connections {
                 told.insert(address, problem);
             }
         }
+    }
+
+    /// What keeps us from connecting, by address.
+    pub fn problems(&self) -> Vec<String> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.iter().map(|(address, problem)| format!("KMS at {address} cannot be connected to: {problem}")).collect()
     }
 
     /// Sends a request in one piece, so that KMS is not woken for half of one. On failure, nothing came back.
@@ -260,6 +267,21 @@ impl Connections {
         if let Some(stream) = session.reuse().await {
             self.connector.release_stream(stream, peer.reuse_hash(), Some(self.idle));
         }
+    }
+}
+
+/// What went wrong with a connection, without the layers that it came through.
+fn said(error: &pingora::Error, kind: FailureKind) -> String {
+    let mut root = error;
+    while let Some(inner) = root.cause.as_ref().and_then(|cause| cause.downcast_ref::<Box<pingora::Error>>()) {
+        root = inner;
+    }
+    let context = root.context.as_ref().map(|context| context.as_str().to_owned());
+    let why =
+        root.cause.as_ref().map(ToString::to_string).or(context).unwrap_or_else(|| root.etype().as_str().to_owned());
+    match kind {
+        FailureKind::Tls => format!("TLS: {why} (upstream.ca and upstream.server_name say whom it has to be)"),
+        _ => why,
     }
 }
 

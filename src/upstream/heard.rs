@@ -47,6 +47,10 @@ impl Heard<'_> {
         }
         let Some(key) = key else { return };
         if let Some(alias) = permit.route().proof.as_ref().and_then(|proof| proof.alias.as_ref()) {
+            // An alias is in the account of its key; of foreign ones nobody but their name says so.
+            if alias.account == permit.route().account && key.account == alias.account && operation != "ReEncrypt" {
+                self.knowledge.owner_found(&key.account, &key.name, self.times);
+            }
             self.knowledge.alias(&alias.account, &alias.name, key.name.clone(), self.times);
         }
         // ReEncrypt names one of two keys; nobody knows of which the version is.

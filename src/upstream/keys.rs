@@ -35,6 +35,14 @@ pub enum Key {
 }
 
 impl Key {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Fetched(key) => &key.access_key_id,
+            Self::OfCaller { id, .. } => id,
+        }
+    }
+
     /// Signs at this time, with a nonce of its own.
     pub fn sign<T>(&self, now: Timestamp, sign: impl FnOnce(&Signer<'_>) -> T) -> T {
         let (timestamp, nonce) = (format!("{now:.0}"), Uuid::new_v4().simple().to_string());

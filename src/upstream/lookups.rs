@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::heard::{Heard, tags_in};
 use super::knowledge::Times;
 use super::{NoAnswer, Upstream, outgoing};
-use crate::authz::{Owned, Target, Unresolved};
+use crate::authz::{Owned, Target, Unresolved, shown_name};
 use crate::kms::{Address, ErrorCode, KeyId, Params, Resource, SecretName, is_about_signature, is_throttling};
 
 /// How many questions are on their way at the same time.
@@ -51,6 +51,9 @@ const ACCOUNTS_MAX: usize = 4;
 /// What KMS answers if there is no such thing. Anything else may be said of Keyward, or of KMS.
 const ABSENT: [ErrorCode; 3] = [ErrorCode::KeyNotFound, ErrorCode::AliasNotFound, ErrorCode::ResourceNotFound];
 
+/// Most characters of a code or id that KMS gave.
+const SHOWN_MAX: usize = 128;
+
 /// What a question came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookedUp {
@@ -60,6 +63,8 @@ pub enum LookedUp {
     Absent,
     /// Nobody told.
     Unknown,
+    /// KMS does not let Keyward ask.
+    Refused,
     /// KMS could not be asked.
     Failed,
 }
@@ -68,8 +73,25 @@ pub enum LookedUp {
 pub enum Answered {
     /// What was asked for.
     Success(Value),
-    /// An error, with its status and code.
-    Error(u16, String),
+    /// An error.
+    Error(Declined),
+}
+
+/// An error that KMS answered to Keyward's own question.
+pub struct Declined {
+    /// Its status.
+    pub status: u16,
+    /// Its code.
+    pub code: String,
+    /// The id of the question there.
+    pub request_id: String,
+}
+
+impl Declined {
+    /// Whether somebody else may ask this: what was asked for is no reason to refuse it.
+    fn is_about_us(&self) -> bool {
+        ["Forbidden", "NoPermission", "AccessDenied"].iter().any(|part| self.code.contains(part))
+    }
 }
 
 /// One after the other, by name: whoever comes second finds what the first one did. Bounded by who waits.
@@ -145,7 +167,7 @@ impl Upstream {
             match asked.unwrap_or(LookedUp::Failed) {
                 // The next one may tell.
                 LookedUp::Absent => came_to = came_to.or(Some(LookedUp::Absent)),
-                LookedUp::Unknown => came_to = Some(LookedUp::Unknown),
+                unknown @ (LookedUp::Unknown | LookedUp::Refused) => came_to = Some(unknown),
                 told => return told,
             }
         }
@@ -200,15 +222,17 @@ impl Upstream {
                     }
                 }
             }
-            Ok(Answered::Error(_, code)) if ABSENT.iter().any(|it| it.as_str() == code) => {
+            Ok(Answered::Error(error)) if ABSENT.iter().any(|it| it.as_str() == error.code) => {
                 self.lock_knowledge().forget_absent(what, asked);
                 self.publish();
                 ("unknown", LookedUp::Absent)
             }
-            Ok(Answered::Error(status, code)) if status >= 500 || is_about_signature(&code) || is_throttling(&code) => {
+            Ok(Answered::Error(error)) if error.status >= 500 || is_throttling(&error.code) => {
                 ("failed", LookedUp::Failed)
             }
-            Ok(Answered::Error(..)) => ("unknown", LookedUp::Unknown),
+            Ok(Answered::Error(error)) if is_about_signature(&error.code) => ("refused", LookedUp::Failed),
+            Ok(Answered::Error(error)) if error.is_about_us() => ("refused", LookedUp::Refused),
+            Ok(Answered::Error(_)) => ("unknown", LookedUp::Unknown),
             Err(_) => ("failed", LookedUp::Failed),
         };
         self.metrics.lookups.with_label_values(&[result]).inc();
@@ -288,14 +312,29 @@ impl Upstream {
         let key = self.keys.own((self.clock)()).ok_or(NoAnswer::NoCredentials)?;
         let make = || Some(key.sign((self.clock)(), |signer| outgoing::signed(operation, params, &self.host, signer)));
         let received = self.send(&make, false, true).await?;
-        let is_good = received.status == 200 && received.content_encoding.is_none();
-        let answer = if is_good { serde_json::from_slice(&received.body).ok() } else { None };
-        let code = || {
-            let error: Value = serde_json::from_slice(&received.body).ok()?;
-            error.get("Code")?.as_str().map(str::to_owned)
+        let answer: Option<Value> = match received.content_encoding {
+            None => serde_json::from_slice(&received.body).ok(),
+            Some(_) => None,
         };
-        let error = || Answered::Error(received.status, code().unwrap_or_default());
-        Ok(answer.map_or_else(error, Answered::Success))
+        let answer = answer.filter(Value::is_object).ok_or_else(|| self.counted(NoAnswer::odd_answer()))?;
+        let question = format!("{operation} in Keyward's own name");
+        if received.status == 200 {
+            self.troubles.is_over(&question);
+            return Ok(Answered::Success(answer));
+        }
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).map(|text| shown_name(text, SHOWN_MAX));
+        let (status, request_id) = (received.status, text("RequestId").unwrap_or_default());
+        let code = text("Code").ok_or_else(|| self.counted(NoAnswer::odd_answer()))?;
+        let error = Declined { status, code, request_id };
+        if is_about_signature(&error.code) {
+            self.not_accepted("keyward", &key, &error.code, &error.request_id);
+        } else if error.is_about_us() && !ABSENT.iter().any(|it| it.as_str() == error.code) {
+            let Declined { code, request_id, .. } = &error;
+            if self.troubles.note(&question, format!("KMS refuses it ({code}, request {request_id})"), Instant::now()) {
+                tracing::warn!(operation, code, request_id, "KMS does not let Keyward ask what names stand for");
+            }
+        }
+        Ok(Answered::Error(error))
     }
 
     /// Where Keyward's own names are.

@@ -18,6 +18,7 @@ mod no_answer;
 mod outgoing;
 mod refresh;
 mod sending;
+mod troubles;
 mod warm;
 
 use std::net::SocketAddr;
@@ -43,11 +44,12 @@ use addresses::{Addresses, Resolved};
 use circuit::Circuit;
 use exchange::Connections;
 use heard::Heard;
-use keys::Keys;
+use keys::{Key, Keys};
 use knowledge::{Knowledge, Times};
 use lookups::Asking;
 pub use lookups::LookedUp;
 pub use no_answer::NoAnswer;
+use troubles::Troubles;
 
 /// How often what was heard too long ago is forgotten.
 const FORGET_EVERY: Duration = Duration::from_millis(500);
@@ -69,6 +71,7 @@ pub struct Upstream {
     keys: Keys,
     knowledge: Mutex<Knowledge>,
     asking: Asking,
+    troubles: Troubles,
     /// For who sets a policy there and here.
     setting: tokio::sync::Mutex<()>,
     store: Arc<Store>,
@@ -84,6 +87,8 @@ pub struct Standing {
     pub is_circuit_open: bool,
     /// The credentials, by whose they are.
     pub credentials: Vec<(String, Report)>,
+    /// What keeps it from being used, beside these: connections that cannot be made, and what KMS refuses Keyward.
+    pub problems: Vec<String>,
 }
 
 impl Upstream {
@@ -117,6 +122,7 @@ impl Upstream {
             keys,
             knowledge: Mutex::new(Knowledge::new(upstream.remember)),
             asking: Asking::default(),
+            troubles: Troubles::default(),
             setting: tokio::sync::Mutex::default(),
             settings: upstream.clone(),
             store,
@@ -171,7 +177,8 @@ impl Upstream {
         }
     }
 
-    fn counted(&self, why: NoAnswer) -> NoAnswer {
+    /// Counts why there is no answer, where that was found out here.
+    pub fn counted(&self, why: NoAnswer) -> NoAnswer {
         self.metrics.errors.with_label_values(&[why.reason()]).inc();
         why
     }
@@ -181,10 +188,28 @@ impl Upstream {
         self.setting.lock().await
     }
 
-    /// Notes that KMS does not accept what signs for this caller.
-    pub fn refused_us(&self, permit: &Permit) {
+    /// Notes that KMS does not accept what signs for the caller of this request, by the code and request id of its answer.
+    pub fn refused_us(&self, permit: &Permit, directory: &Directory, (code, request_id): (&str, &str)) {
         self.counted(NoAnswer::CredentialsRefused);
-        tracing::error!(caller = %permit.caller(), "KMS does not accept the credentials that sign for this caller");
+        if let Mode::ReSign(sign_as) = self.settings.mode
+            && let Some(key) = self.keys.of(permit, sign_as, directory, (self.clock)())
+        {
+            self.not_accepted(&permit.caller().to_string(), &key, code, request_id);
+        }
+    }
+
+    fn not_accepted(&self, signs_for: &str, key: &Key, code: &str, request_id: &str) {
+        let id = key.id();
+        let what = format!("the access key {id} that signs for {signs_for}");
+        if self.troubles.note(&what, format!("KMS does not accept it ({code}, request {request_id})"), Instant::now()) {
+            tracing::error!(
+                signs_for,
+                access_key_id = id,
+                code,
+                request_id,
+                "KMS does not accept what signs a request"
+            );
+        }
     }
 
     /// Notes that an answer was judged and may be released.
@@ -241,6 +266,7 @@ impl Upstream {
             addresses: self.addresses.count(),
             is_circuit_open: self.lock_circuit().is_open(),
             credentials: self.keys.reports(),
+            problems: [self.connections.problems(), self.troubles.problems(Instant::now())].concat(),
         }
     }
 

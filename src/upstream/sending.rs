@@ -96,7 +96,17 @@ impl Upstream {
 
     /// Tries the addresses that are left aside, so that no client has to.
     pub(super) async fn keep_trying_addresses(&self) {
+        let mut were_all_tried = false;
         loop {
+            // Once before anybody needs one: what is wrong with a certificate is better known at the start.
+            if !were_all_tried {
+                let all = self.addresses.in_turn();
+                were_all_tried = !all.is_empty();
+                for address in all {
+                    let is_there = self.connections.can_be_made(address).await;
+                    self.note_address(address, Some(if is_there { Did::Connect } else { Did::NotConnect }));
+                }
+            }
             for address in self.addresses.worth_a_try(Instant::now()) {
                 let is_there = self.connections.can_be_made(address).await;
                 self.note_address(address, Some(if is_there { Did::Connect } else { Did::NotConnect }));

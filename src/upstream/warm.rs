@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Upstream;
 use super::addresses::Resolved;
+use super::credentials::Report;
 use crate::store::Store;
 
 /// How long somebody waits for credentials and addresses.
@@ -29,7 +30,7 @@ impl Upstream {
             }
         }
         let until = Instant::now() + PATIENCE;
-        while let Some(whose) = self.waits_for_credentials() {
+        while let Some(whose) = self.lacks_credentials() {
             if Instant::now() > until {
                 return Err(format!("there is no credential yet for {whose}"));
             }
@@ -39,11 +40,20 @@ impl Upstream {
     }
 
     /// Whose credentials were never fetched yet, if anybody's; or Keyward's own, if they are over.
-    pub fn waits_for_credentials(&self) -> Option<String> {
-        if self.own_address().is_some() && self.keys.own((self.clock)()).is_none() {
-            return Some("keyward".to_owned());
-        }
-        self.keys.reports().into_iter().find(|(_, report)| report.fetched == 0).map(|(whose, _)| whose)
+    fn lacks_credentials(&self) -> Option<String> {
+        let never = || self.keys.reports().into_iter().find(|(_, report)| report.fetched == 0).map(|(whose, _)| whose);
+        self.lacks_own_credentials().then(|| "keyward".to_owned()).or_else(never)
+    }
+
+    /// Whether Keyward's own credentials are not there, or somebody's were not even tried yet. A caller whose credentials
+    /// cannot be had is no reason to let others wait.
+    pub fn waits_for_credentials(&self) -> bool {
+        let is_new = |(_, report): &(String, Report)| report.fetched == 0 && report.failed == 0;
+        self.lacks_own_credentials() || self.keys.reports().iter().any(is_new)
+    }
+
+    fn lacks_own_credentials(&self) -> bool {
+        self.own_address().is_some() && self.keys.own((self.clock)()).is_none()
     }
 
     /// The same, for what is in force in another store.

@@ -480,8 +480,8 @@ fn what_nobody_can_tell_is_not_told() {
         (fails(429, "Rejected.Throttling"), 429, "undecided", "no", None),
         (fails(404, "InvalidAccessKeyId.NotFound"), 503, "undecided", "no", Some("credentials_refused")),
         (fails(400, "InvalidSecurityToken.Expired"), 503, "undecided", "no", Some("credentials_refused")),
-        (answer_with("", 202, r#"{"KeyId":"key-exampleorders01"}"#), 502, "allow", "yes", Some("malformed")),
-        (answer(202, r#"{"KeyId":"key-examplepayroll01"}"#), 403, "deny", "yes", None),
+        (answer_with("", 202, r#"{"KeyId":"key-exampleorders01"}"#), 502, "undecided", "yes", Some("malformed")),
+        (answer(202, r#"{"KeyId":"key-examplepayroll01"}"#), 502, "undecided", "yes", Some("malformed")),
         (error(400), 403, "deny", "no", None),
     ] {
         let world = World::new();
