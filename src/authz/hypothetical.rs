@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::index::ResourceIndex;
 use super::snapshot::Snapshot;
 use super::target::{Owned, Target};
 use super::vocabulary::vocabulary;
-use crate::kms::{Address, KeyId, KeyRef, Resource, SecretRef, is_account_id};
+use crate::kms::{Address, Authorization, KeyId, KeyRef, OPERATIONS, On, Resource, SecretRef, is_account_id};
 use crate::policy::{Explanation, GivenContext, Identity, KnownAction, Principal, Question, explain};
 
 /// A question that a person asks.
@@ -23,7 +24,8 @@ pub struct Hypothetical {
 }
 
 impl Hypothetical {
-    /// Reads a question. `account` is the account that short names of resources belong to; `region` where they are.
+    /// Reads a question. Short names of resources are `here`; an alias stands for its key, as the index knows it, unless the
+    /// action is one on aliases.
     ///
     /// # Errors
     /// Says which part is malformed, and what would be right.
@@ -31,7 +33,7 @@ impl Hypothetical {
         principal: &str,
         action: &str,
         resource: &str,
-        here: Address<'_>,
+        (here, index): (Address<'_>, &ResourceIndex),
         context: GivenContext,
     ) -> Result<Self, String> {
         let principal = parse_principal(principal)?;
@@ -39,7 +41,18 @@ impl Hypothetical {
         if !is_action {
             return Err(format!("`{action}` is no action; write for example kms:Decrypt"));
         }
-        let (resource, target) = parse_resource(resource, here)?;
+        let (mut resource, mut target) = parse_resource(resource, here)?;
+        if let Target::Alias(alias) = &target
+            && is_on_keys(action)
+        {
+            let key = index.key_of_alias(&alias.account, &alias.name).ok_or_else(|| {
+                let alias = alias.name.as_str();
+                format!("{action} is judged by the key that {alias} points to, which is not known here; name the key: key/ID")
+            })?;
+            resource = Resource::key(alias.address(), key);
+            let (region, account) = (alias.region.clone(), alias.account.clone());
+            target = Target::Key(Owned { region, account, name: key.clone() });
+        }
         Ok(Self { principal, action: action.to_owned(), resource, target, context })
     }
 
@@ -77,6 +90,18 @@ impl Hypothetical {
         };
         known.is_some_and(in_scope)
     }
+}
+
+/// Whether an action is judged by keys, and never by an alias itself.
+fn is_on_keys(action: &str) -> bool {
+    let needs = OPERATIONS.iter().filter_map(|operation| match operation.authorization {
+        Authorization::Needs(needs) => Some(needs),
+        _ => None,
+    });
+    let mut on: Vec<On> = needs.flatten().filter(|need| need.action == action).map(|need| need.on).collect();
+    let all = on.len();
+    on.retain(|on| !matches!(on, On::Alias(_) | On::Anything | On::Container(_) | On::Role(_) | On::Secret(_)));
+    all > 0 && on.len() == all
 }
 
 /// Reads a caller's ARN: `acs:ram::ACCOUNT:root`, `…:user/NAME`, `…:role/NAME` or `…:assumed-role/ROLE/SESSION`.
@@ -154,6 +179,7 @@ fn container_address(prefix: &str) -> Option<Address<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kms::AliasName;
 
     #[test]
     fn resources_are_written_short_or_as_arns() {
@@ -172,6 +198,29 @@ mod tests {
         ] {
             let found = parse_resource(text, here).ok().map(|(resource, _)| resource.arn);
             assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alias_stands_for_its_key_where_keys_are_judged() {
+        let here = Address { region: "cn-hangzhou", account: "1" };
+        let mut index = ResourceIndex::default();
+        index.set_alias("1", &AliasName::parse("alias/orders").unwrap(), KeyId::parse("key-1").unwrap());
+        let about = |action: &str, resource: &str| {
+            let asked =
+                Hypothetical::parse("acs:ram::1:root", action, resource, (here, &index), GivenContext::default());
+            asked.map(|asked| asked.resource.arn)
+        };
+        for action in ["kms:Encrypt", "kms:Decrypt", "kms:GetPublicKey", "kms:ScheduleKeyDeletion", "kms:Sign"] {
+            let found = about(action, "alias/orders");
+            let is_known = vocabulary().actions().iter().any(|known| known.name == action);
+            let expected =
+                if is_known { "acs:kms:cn-hangzhou:1:key/key-1" } else { "acs:kms:cn-hangzhou:1:alias/orders" };
+            assert_eq!(found.as_deref(), Ok(expected), "{action}");
+            assert_eq!(about(action, "alias/other").is_err(), is_known, "{action}");
+        }
+        for action in ["kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias"] {
+            assert_eq!(about(action, "alias/orders").as_deref(), Ok("acs:kms:cn-hangzhou:1:alias/orders"), "{action}");
         }
     }
 

@@ -67,7 +67,8 @@ fn answers(arguments: &WhoCan, ground: &Ground, snapshot: &Snapshot) -> Result<V
     let members = snapshot.directory.members().iter();
     let answer = |principal: String| {
         let (action, resource) = (&arguments.action, &arguments.resource);
-        let question = Hypothetical::parse(&principal, action, resource, ground.here(), context.clone())?;
+        let question =
+            Hypothetical::parse(&principal, action, resource, (ground.here(), &snapshot.index), context.clone())?;
         let (allowed, reason) = question.ask(snapshot, ground.now, |explanation| {
             let allowed = matches!(explanation.decision, Decision::Allow(_));
             (allowed, if allowed { ground_of(explanation) } else { reason_for(explanation) })

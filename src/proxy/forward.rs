@@ -51,7 +51,10 @@ fn open_question(judgement: &mut Judgement, asked: &[(Unresolved, LookedUp)]) ->
         let times = asked.iter().filter(|(asked, _)| *asked == unknown.what).count();
         let is_forgotten = came_to(&unknown.what) == Some(LookedUp::Learned);
         let may_tell = |what: &Unresolved| is_open(what) || (is_forgotten && times < FORGOTTEN_MAX);
-        return Some(unknown.what.clone()).filter(may_tell);
+        let open = Some(unknown.what.clone()).filter(may_tell);
+        // Why nobody knows is known only now.
+        judgement.trail.refuse(&judgement.verdict);
+        return open;
     }
     if let Some(heard) = judgement.hearsay.iter().find(|heard| is_open(&heard.what)) {
         return Some(heard.what.clone());

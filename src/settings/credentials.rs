@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use http::Uri;
+
+use super::endpoint;
+use crate::kms::is_account_id;
 use crate::source::toml::Section;
 
 /// Where an access key comes from.
@@ -109,9 +113,9 @@ const SOURCES: &[(&str, Read)] = &[
     ("cli_profile", |section, folder| {
         Some(CredentialSource::CliProfile { path: path(section, "file", folder), profile: text(section, "profile") })
     }),
-    ("uri", |section, _| Some(CredentialSource::Uri { uri: text(section, "uri") })),
+    ("uri", |section, _| Some(CredentialSource::Uri { uri: address(section, "uri") })),
     ("ecs_ram_role", |section, _| {
-        Some(CredentialSource::EcsRamRole { role: text(section, "role"), endpoint: text(section, "endpoint") })
+        Some(CredentialSource::EcsRamRole { role: text(section, "role"), endpoint: address(section, "endpoint") })
     }),
     ("oidc_role", oidc_role),
 ];
@@ -144,11 +148,11 @@ fn access_key(section: &Section<'_>, folder: &Path) -> Option<CredentialSource> 
 fn oidc_role(section: &Section<'_>, folder: &Path) -> Option<CredentialSource> {
     let duration = section.integer("duration_seconds", 900..43_201).and_then(|it| u32::try_from(it).ok());
     Some(CredentialSource::OidcRole {
-        role_arn: text(section, "role_arn"),
-        provider_arn: text(section, "provider_arn"),
+        role_arn: arn(section, "role_arn", "role"),
+        provider_arn: arn(section, "provider_arn", "oidc-provider"),
         token_file: path(section, "token_file", folder),
         session_name: text(section, "session_name"),
-        sts_endpoint: text(section, "sts_endpoint"),
+        sts_endpoint: section.parsed("sts_endpoint", sts_endpoint),
         duration_seconds: duration.unwrap_or(3600),
     })
 }
@@ -159,6 +163,34 @@ fn place(section: &Section<'_>, file: &'static str, variable: &'static str, fold
         section.problem("a secret is in a file or in a variable, not in both");
     }
     file.map(SecretPlace::File).or(variable.map(SecretPlace::Environment))
+}
+
+/// The URL of something close. It may hold a token, and is not told.
+fn address(section: &Section<'_>, name: &'static str) -> Option<String> {
+    section.parsed(name, |text| {
+        let uri = text.parse::<Uri>().ok();
+        let is_url = uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+        if is_url { Ok(text.to_owned()) } else { Err("must be a URL such as \"http://127.0.0.1:8080/path\"") }
+    })
+}
+
+/// The token of a workload goes there: only over TLS, or to this machine.
+fn sts_endpoint(text: &str) -> Result<String, String> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    endpoint::parse(&url).map(|_| text.to_owned())
+}
+
+/// `acs:ram::ACCOUNT:KIND/NAME`.
+fn arn(section: &Section<'_>, name: &'static str, kind: &str) -> Option<String> {
+    section.parsed(name, |text| {
+        let parts = text.strip_prefix("acs:ram::").and_then(|rest| rest.split_once(':'));
+        let named = parts.filter(|(account, _)| is_account_id(account));
+        let named = named.and_then(|(_, rest)| rest.strip_prefix(kind)?.strip_prefix('/'));
+        match named {
+            Some(named) if !named.is_empty() => Ok(text.to_owned()),
+            _ => Err(format!("must be an ARN such as \"acs:ram::1234567890123456:{kind}/NAME\"")),
+        }
+    })
 }
 
 fn text(section: &Section<'_>, name: &'static str) -> Option<String> {

@@ -93,10 +93,8 @@ pub(super) fn parse(text: &str) -> Result<Endpoint, String> {
         return Err(format!("names the host `{host}`, which is no name of a host and no address"));
     }
     if !secure && !address.is_some_and(|address| address.is_loopback()) {
-        return Err(
-            "must be https: without TLS, KMS may only be at an address on loopback, such as http://127.0.0.1:8080"
-                .to_owned(),
-        );
+        return Err("must be https: without TLS, it may only be an address on loopback, such as http://127.0.0.1:8080"
+            .to_owned());
     }
     let port = port.map_or(Ok(usual_port(secure)), |text| {
         let port = text.parse::<u16>().ok().filter(|port| *port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()));

@@ -190,6 +190,9 @@ impl Settings {
             let kms = kms(&kms_section, upstream.is_some(), folder);
             let policies = policies::read(&root.section("policies"), folder);
             let upstream = upstream.flatten();
+            if let (Some(kms), Some(upstream)) = (&kms, &upstream) {
+                upstream::check_region(&root.section("upstream"), upstream, &kms.region);
+            }
             if let (Some(vended), Some(upstream)) = (&credentials, &upstream) {
                 upstream::check_vended(&root.section("upstream"), upstream, &role_arn(&vended.role.0, &vended.role.1));
             }

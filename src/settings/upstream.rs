@@ -11,6 +11,7 @@ use super::endpoint::{self, Endpoint, is_authority, is_host_name, undialled};
 use super::networks;
 use crate::authz::parse_principal;
 use crate::kms::{Api, Operation, is_account_id};
+use crate::policy::Identity;
 use crate::source::toml::Section;
 
 /// `[upstream]`
@@ -154,8 +155,20 @@ pub(super) fn read(section: &Section<'_>, account: Option<&str>, folder: &Path) 
     if upstream.listing.is_some() && upstream.credentials.own.is_none() {
         section.report_at("listing_seconds", "needs credentials of Keyward's own: write [upstream.credentials]");
     }
+    if upstream.listing.is_some_and(|listing| listing >= upstream.remember) {
+        section.report_at("listing_seconds", "must be less than remember_seconds: what is listed is forgotten by then");
+    }
     section.finish();
     Some(upstream)
+}
+
+/// KMS serves one region at an address, and its keys have that in their ARNs.
+pub(super) fn check_region(section: &Section<'_>, upstream: &Upstream, region: &str) {
+    let name = upstream.endpoint.host.strip_suffix(".aliyuncs.com");
+    let of_name = name.and_then(|name| name.strip_prefix("kms.").or_else(|| name.strip_prefix("kms-vpc.")));
+    if let Some(found) = of_name.filter(|found| *found != region) {
+        section.report_at("endpoint", format!("is KMS in {found}, and kms.region is {region}"));
+    }
 }
 
 /// Sessions that are handed out here mean nothing to KMS: somebody has to sign for them.
@@ -225,7 +238,8 @@ fn mode(section: &Section<'_>) -> Mode {
         _ => Err("must be \"re-sign\" or \"pass-through\""),
     });
     if mode == Some(Mode::PassThrough) && sign_as.is_some() {
-        section.report_at("sign_as", "is for mode = \"re-sign\": what is passed through has its client's signature");
+        let why = "is for mode = \"re-sign\": what is passed through has its client's signature; remove it";
+        section.report_at("sign_as", why);
     }
     mode.unwrap_or(Mode::ReSign(sign_as.unwrap_or(SignAs::Keyward)))
 }
@@ -259,7 +273,7 @@ fn credentials(section: &Section<'_>, mode: Mode, account: Option<&str>, folder:
     let own = is_own_there.then(|| credentials::read(&own, folder)).flatten();
     let listed = section.listed_sections("callers");
     if let (Mode::PassThrough, Some(first)) = (mode, listed.first()) {
-        let what = "is for mode = \"re-sign\": what is passed through has its client's signature";
+        let what = "is for mode = \"re-sign\": what is passed through has its client's signature; remove it";
         section.report_place(first.place(), format!("`upstream.callers` {what}"));
     }
     let mut callers: Vec<(String, String, CredentialSource)> = Vec::new();
@@ -267,7 +281,13 @@ fn credentials(section: &Section<'_>, mode: Mode, account: Option<&str>, folder:
     for caller in &listed {
         caller.require("arn", "the caller that these credentials are for: a user, a role or an account's root");
         let arn = caller.parsed("arn", |text| {
-            parse_principal(text).map(|principal| (principal.role_arn(), principal.account.to_string()))
+            let principal = parse_principal(text)?;
+            match &principal.identity {
+                Identity::Session { role, .. } if text.contains(":assumed-role/") => Err(format!(
+                    "is one session; all sessions of a role have its credentials: name the role, …:role/{role}"
+                )),
+                _ => Ok((principal.role_arn(), principal.account.to_string())),
+            }
         });
         if let Some((arn, _)) = &arn {
             if seen.contains(arn) {
@@ -343,6 +363,33 @@ mod tests {
             (format!("{AT}requests = 0\n{OWN}"), "whole number from 1 to 65536"),
             (format!("{AT}request = 1\n{OWN}"), "unknown entry `upstream.request`"),
             (format!("{AT}sign_as = 'caller'\nlisting_seconds = 60\n"), "needs credentials of Keyward's own"),
+            (format!("{AT}listing_seconds = 300\n{OWN}"), "must be less than remember_seconds"),
+            (
+                "[upstream]\nendpoint = 'https://kms-vpc.cn-beijing.aliyuncs.com'\n".to_owned() + OWN,
+                "is KMS in cn-beijing, and kms.region is cn-hangzhou",
+            ),
+            (format!("{AT}{OWN}{}", CALLER.replace("role/App", "assumed-role/app/one")), "name the role, …:role/app"),
+            (
+                format!("{AT}[upstream.credentials]\nsource = 'uri'\nuri = 'ftp://x'\n"),
+                "credentials.uri` must be a URL",
+            ),
+            (format!("{AT}[upstream.credentials]\nsource = 'uri'\nuri = ''\n"), "credentials.uri` must be a URL"),
+            (
+                format!("{AT}[upstream.credentials]\nsource = 'ecs_ram_role'\nendpoint = '127.0.0.1'\n"),
+                "credentials.endpoint` must be a URL",
+            ),
+            (
+                format!("{AT}[upstream.credentials]\nsource = 'oidc_role'\nsts_endpoint = 'http://sts.example.com'\n"),
+                "credentials.sts_endpoint` must be https",
+            ),
+            (
+                format!("{AT}[upstream.credentials]\nsource = 'oidc_role'\nrole_arn = 'rolex'\n"),
+                "credentials.role_arn` must be an ARN such as \"acs:ram::1234567890123456:role/NAME\"",
+            ),
+            (
+                format!("{AT}[upstream.credentials]\nsource = 'oidc_role'\nprovider_arn = 'acs:ram::1:role/x'\n"),
+                "such as \"acs:ram::1234567890123456:oidc-provider/NAME\"",
+            ),
             (format!("{AT}[upstream.credentials]\n"), "`upstream.credentials.source` is missing"),
             (format!("{AT}[upstream.credentials]\nsource = 'vault'\n"), "must be one of access_key, environment"),
             (

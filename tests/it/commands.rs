@@ -110,6 +110,11 @@ fn what_cannot_be_checked_is_neither_right_nor_wrong() {
             &["explain", "--as", "bob", "--action", "a:b", "--resource", "*", "--context", "acs:SourceIp=here"],
             "`acs:SourceIp` must be an IP address",
         ),
+        (
+            &["explain", "--as", "bob", "--action", "kms:Encrypt", "--resource", "alias/none"],
+            "kms:Encrypt is judged by the key that alias/none points to, which is not known here; name the key: key/ID",
+        ),
+        (&["who-can", "kms:Encrypt", "alias/none"], "which is not known here"),
         (&["explain", "--request", "nowhere.http"], "nowhere.http is not there"),
         (&["explain", "--request", "config/keyward.toml"], "is no request: there is no empty line"),
     ] {
@@ -127,6 +132,7 @@ fn questions_are_answered_as_stories() {
     let house = House::new();
     for (name, who, action, resource, code) in [
         ("allowed", "alice", "kms:Encrypt", "key/key-exampleorders01", 0),
+        ("allowed", "alice", "kms:Encrypt", "alias/orders", 0),
         ("denied", "bob", "kms:GetSecretValue", "secret/orders/db-password", 1),
         ("half", "carol", "kms:Decrypt", "key/key-exampleorders01", 1),
         ("owner", "1234567890123456/root", "kms:Decrypt", "key/key-exampleorders01", 0),

@@ -12,3 +12,4 @@ mod hostile;
 mod judging;
 mod modes;
 pub mod scripted;
+mod troubles;

@@ -101,7 +101,8 @@ fn of_question(explain: &Explain, ground: &Ground, snapshot: &Snapshot) -> Resul
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     let (caller, action, resource) = (text(&explain.caller), text(&explain.action), text(&explain.resource));
     let caller = arn(&caller, &snapshot.directory)?;
-    let asked = Hypothetical::parse(&caller, &action, &resource, ground.here(), context).map_err(|why| anyhow!(why))?;
+    let here = (ground.here(), &snapshot.index);
+    let asked = Hypothetical::parse(&caller, &action, &resource, here, context).map_err(|why| anyhow!(why))?;
     let time = explain.at.unwrap_or(ground.now);
     let answer = asked.ask(snapshot, time, |told| Answer::new(&asked.action, &asked.resource.arn, told));
     Ok(Story {

@@ -192,7 +192,8 @@ impl Reader<'_> {
         'resources: for (resource, place) in resources {
             for (arn, _) in who.iter().filter(|(arn, _)| parse_principal(arn).is_ok()) {
                 for (action, _) in actions.iter().filter(|(action, _)| unknown_action(action).is_none()) {
-                    match Hypothetical::parse(arn, action, resource, self.here, context.clone()) {
+                    match Hypothetical::parse(arn, action, resource, (self.here, &self.snapshot.index), context.clone())
+                    {
                         Ok(question) => questions.push(question),
                         Err(message) => {
                             section.report_place(*place, message);

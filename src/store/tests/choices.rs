@@ -12,7 +12,14 @@ fn a_key_without_a_policy_is_judged_as_the_settings_say() {
     use crate::policy::{Decision, GivenContext};
     let asks = |store: &Store, who: &str| {
         let here = Address { region: "cn-hangzhou", account: "1" };
-        let question = Hypothetical::parse(who, "kms:Encrypt", "key/key-9", here, GivenContext::default()).unwrap();
+        let question = Hypothetical::parse(
+            who,
+            "kms:Encrypt",
+            "key/key-9",
+            (here, &crate::authz::ResourceIndex::default()),
+            GivenContext::default(),
+        )
+        .unwrap();
         question.ask(&store.current(), now(), |it| matches!(it.decision, Decision::Allow(_)))
     };
     for (without_policy, alice) in [(WithoutPolicy::Default, true), (WithoutPolicy::Deny, false)] {
