@@ -3,15 +3,17 @@
 //! Signs like the official clients: V3, or V1 where asked for and for XML. Parameters go into a form body, so that
 //! plaintexts stay out of URLs.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use uuid::Uuid;
 
 use super::credentials::{self, AccessKey};
@@ -57,6 +59,9 @@ pub struct Call {
     /// Where to send the request
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7480")]
     endpoint: String,
+    /// The authorities that the certificate of an https endpoint may be of, in PEM; without it, those of the web
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsFile,
     /// The format of the answer
@@ -152,6 +157,7 @@ fn post(call: &Call, signed: AcsRequest) -> Result<(u16, String)> {
         .http_status_as_error(false)
         // A proxy in the environment is for the way out.
         .proxy(if call.endpoint.starts_with("https://") { ureq::Proxy::try_from_env() } else { None })
+        .tls_config(TlsConfig::builder().root_certs(authorities(call.ca.as_deref())?).build())
         .max_redirects(0)
         .timeout_global(Some(Duration::from_secs(call.timeout)))
         .build()
@@ -160,10 +166,35 @@ fn post(call: &Call, signed: AcsRequest) -> Result<(u16, String)> {
     for (name, value) in signed.headers {
         request = request.header(name, value);
     }
-    let mut response =
-        request.send(signed.body).with_context(|| format!("no answer from {} (is Keyward running?)", call.endpoint))?;
+    let mut response = request.send(signed.body).map_err(|error| unanswered(&call.endpoint, error))?;
     let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
     Ok((response.status().as_u16(), body.context("the answer cannot be read")?))
+}
+
+/// Why there is no answer, and what may help.
+fn unanswered(endpoint: &str, error: ureq::Error) -> anyhow::Error {
+    let hint = match &error {
+        ureq::Error::Io(why) if why.kind() == io::ErrorKind::ConnectionRefused => " (is Keyward running?)",
+        other if other.to_string().contains("UnknownIssuer") => " (--ca FILE names the authority of its certificate)",
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("no answer from {endpoint}{hint}"))
+}
+
+/// Those in a file, or those of the web.
+fn authorities(path: Option<&Path>) -> Result<RootCerts> {
+    let Some(path) = path else { return Ok(RootCerts::WebPki) };
+    let text = read_text(path).map_err(|why| anyhow!("--ca {} {why}", path.display()))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(text.as_bytes()) {
+        if let PemItem::Certificate(certificate) = item.with_context(|| format!("--ca {}", path.display()))? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        bail!("--ca {} holds no certificate in PEM", path.display());
+    }
+    Ok(RootCerts::Specific(Arc::new(certificates)))
 }
 
 fn access_key(call: &Call) -> Result<AccessKey> {

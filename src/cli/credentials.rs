@@ -35,7 +35,7 @@ pub fn of_caller(name: &str, config: &Path) -> Result<AccessKey> {
     let keys = directory.access_keys_of(name);
     let Some((id, secret, holder)) = keys.first() else {
         bail!(
-            "nobody known as `{name}` has an active access key in {}",
+            "nobody known as `{name}` has an active access key with its secret in {}",
             crate::source::shown(&settings.policies.identities)
         );
     };

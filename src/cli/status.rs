@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Exit, Format, SettingsFile, banner};
+use super::{Exit, Format, SettingsFile, banner, now};
 use crate::settings::Settings;
 use crate::source::counted;
 
@@ -174,7 +175,8 @@ fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
         for credential in answer.pointer("/upstream/credentials").and_then(Value::as_array).into_iter().flatten() {
             let text = |name: &str| credential[name].as_str();
             let (id, of) = (text("access_key_id").unwrap_or("none"), text("of").unwrap_or_default());
-            let until = text("expires").map(|expires| format!(", until {expires}")).unwrap_or_default();
+            let word = |end: &str| if is_over(end) { "over since" } else { "until" };
+            let until = text("expires").map(|end| format!(", {} {end}", word(end))).unwrap_or_default();
             line("signs with", format!("{id}{until}  for {of}"))?;
         }
     }
@@ -182,6 +184,11 @@ fn text(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
         line("last error", format!("{} {}", said("/last_problem/time"), said("/last_problem/problem")))?;
     }
     lists(out, answer)
+}
+
+/// Whether a time is past.
+fn is_over(time: &str) -> bool {
+    time.parse::<Timestamp>().is_ok_and(|end| end <= now())
 }
 
 /// What is wrong, what is notable, what waits, and which files there are.

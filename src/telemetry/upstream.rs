@@ -4,6 +4,25 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registr
 
 use super::metrics::register;
 
+/// Why an exchange fails, by the words for it.
+pub const KINDS: &[&str] = &[
+    "busy",
+    "circuit_open",
+    "no_address",
+    "no_credentials",
+    "credentials_refused",
+    "unsendable",
+    "connect",
+    "tls",
+    "send",
+    "answer_timeout",
+    "body_timeout",
+    "closed",
+    "malformed",
+    "too_large",
+    "redirect",
+];
+
 /// Numbers about a KMS elsewhere; all zero with the embedded one.
 #[derive(Clone)]
 pub struct UpstreamMetrics {
@@ -33,19 +52,26 @@ pub struct UpstreamMetrics {
 
 impl UpstreamMetrics {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counters = |name: &str, help: &str, label: &str| {
-            register(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
+        // With all of their values from the beginning, so that the first one of a kind is not missed.
+        let counters = |name: &str, help: &str, (label, values): (&str, &[&str])| {
+            let counters = register(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)?;
+            values.iter().for_each(|value| drop(counters.with_label_values(&[value])));
+            Ok::<_, prometheus::Error>(counters)
         };
         let gauges = |name: &str, help: &str, label: &str| {
             register(registry, IntGaugeVec::new(Opts::new(name, help), &[label])?)
         };
         let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
         Ok(Self {
-            errors: counters("keyward_upstream_errors_total", "Exchanges with KMS that failed, by kind.", "kind")?,
+            errors: counters(
+                "keyward_upstream_errors_total",
+                "Exchanges with KMS that failed, by kind.",
+                ("kind", KINDS),
+            )?,
             connections: counters(
                 "keyward_upstream_connections_total",
                 "Connections that requests were sent to KMS over: new, or reused.",
-                "how",
+                ("how", &["new", "reused"]),
             )?,
             retries: register(
                 registry,
@@ -57,12 +83,12 @@ impl UpstreamMetrics {
             judged: counters(
                 "keyward_answers_judged_total",
                 "Answers that were judged by the key that they name: released, or withheld.",
-                "result",
+                ("result", &["released", "withheld"]),
             )?,
             lookups: counters(
                 "keyward_lookups_total",
                 "Questions to KMS about names, by what came of them.",
-                "result",
+                ("result", &["learned", "unknown", "failed", "refused"]),
             )?,
             names: gauge("keyward_names", "Names whose meaning is remembered.")?,
             credential_seconds: gauges(
@@ -73,7 +99,7 @@ impl UpstreamMetrics {
             credential_fetches: counters(
                 "keyward_upstream_credential_fetches_total",
                 "Fetching credentials to sign with: fetched, or failed.",
-                "result",
+                ("result", &["fetched", "failed"]),
             )?,
         })
     }

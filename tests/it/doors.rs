@@ -91,8 +91,24 @@ fn a_certified_caller_needs_no_signature_and_a_signature_must_agree() {
     assert_eq!(ask(None, &signed(BOB)), "200 acs:ram::1234567890123456:user/bob");
     assert_eq!(ask(Some(&alice), &unsigned("ListSecrets")), "200 ");
     assert_eq!(ask(Some(&alice), &unsigned("CreateKey")), "403 Forbidden.NoPermission");
+    // The program's own client takes the authority from a file.
+    house.write("ca.pem", &servers.certificate);
+    let endpoint = format!("https://localhost:{}", address.rsplit(':').next().unwrap());
+    let call = |more: &[&str]| {
+        house.run(&[&["call", "GetCallerIdentity", "--as", "bob", "--endpoint", &endpoint][..], more].concat())
+    };
+    let (said, told, _) = call(&["--ca", "ca.pem"]);
+    assert!(said.contains("user/bob"), "{said}{told}");
+    for (more, said) in [
+        (&[][..], "--ca FILE names the authority"),
+        (&["--ca", "none.pem"], "none.pem is not there"),
+        (&["--ca", "config/keyward.toml"], "holds no certificate"),
+    ] {
+        let (_, told, code) = call(more);
+        assert!(told.contains(said) && code == Some(2), "{told}");
+    }
     let proofs: Vec<String> = running
-        .wait_for_audit_lines(9)
+        .wait_for_audit_lines(10)
         .iter()
         .map(|line| line["proof"].as_str().unwrap_or("none").to_owned())
         .collect();
