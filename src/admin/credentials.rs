@@ -116,10 +116,17 @@ impl Vending {
             None => return Some(("wrong_path", 404, "credentials are at /credentials/TOKEN\n")),
         };
         match &self.settings.at {
-            CredentialsDoor::Loopback(_, file) if !is_token(file, token) => {
-                Some(("wrong_token", 403, "the token in the address is not the one in credentials.token_file\n"))
-            }
-            _ => None,
+            CredentialsDoor::Socket(..) => None,
+            CredentialsDoor::Loopback(_, file) => match is_token(file, token) {
+                Ok(true) => None,
+                Ok(false) => {
+                    Some(("wrong_token", 403, "the token in the address is not the one in credentials.token_file\n"))
+                }
+                Err(why) => {
+                    tracing::error!(file = %file.display(), %why, "the token of credentials cannot be used");
+                    Some(("failed", 503, "there are no credentials at the moment; Keyward's log says why\n"))
+                }
+            },
         }
     }
 
@@ -154,16 +161,13 @@ impl Vending {
 
 /// Read anew each time, so that a token that is replaced is in force at once. Hashes are compared, in constant time:
 /// nothing is learned of the token, not even its length.
-fn is_token(file: &Path, given: &str) -> bool {
-    let token = match read_private(file) {
-        Ok(token) if check_token(&token).is_ok() => token,
-        Ok(_) => return false,
-        Err(why) => {
-            tracing::error!(file = %file.display(), %why, "the token of credentials cannot be used");
-            return false;
-        }
-    };
-    Sha256::digest(given).ct_eq(&Sha256::digest(token.as_bytes())).into()
+///
+/// # Errors
+/// A fragment: the one in the file cannot be used.
+fn is_token(file: &Path, given: &str) -> Result<bool, String> {
+    let token = read_private(file)?;
+    check_token(&token)?;
+    Ok(Sha256::digest(given).ct_eq(&Sha256::digest(token.as_bytes())).into())
 }
 
 /// A token that can be guessed guards nothing.

@@ -96,10 +96,10 @@ fn a_token_is_in_force_as_the_file_says() {
         (TOKEN, 0o600, TOKEN, 200),
         (other, 0o600, TOKEN, 403),
         (other, 0o600, other, 200),
-        (other, 0o644, other, 403),
-        ("", 0o600, "", 403),
-        ("changeme", 0o600, "changeme", 403),
-        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0o600, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 403),
+        (other, 0o644, other, 503),
+        ("", 0o600, "", 503),
+        ("changeme", 0o600, "changeme", 503),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0o600, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 503),
     ] {
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
