@@ -106,6 +106,21 @@ fn running_requests_end_first() {
     }
 }
 
+/// While running requests end, nobody waits in a queue in vain: who comes is refused, and goes elsewhere.
+#[test]
+fn nobody_queues_for_an_end() {
+    let kms = slow_to_list_keys(Duration::from_millis(40));
+    let house = plain(&kms.address, &[("# handover = ", "handover = ")]);
+    let mut running = house.start();
+    let api = running.api.clone();
+    let slow = thread::spawn(move || ask(&mut tcp(&api), &signed_v1(KIM, "ListKeys", &[])).is_some());
+    assert!(wait(|| kms.count("ListKeys") == 1));
+    running.signal("TERM");
+    assert!(wait(|| TcpStream::connect(&running.api).is_err()), "it is let in");
+    assert!(!slow.is_finished(), "it is still running");
+    assert!(slow.join().unwrap() && running.ended().success());
+}
+
 /// U06: what is in memory stays there, whatever becomes of the process.
 #[test]
 fn nobody_finds_a_dump_of_it() {
