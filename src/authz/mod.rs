@@ -5,6 +5,7 @@
 //! [`Rejection`], and in both cases a [`Trail`] of what was found.
 
 mod answer;
+mod asking;
 mod behind;
 mod explained;
 mod facts;
@@ -40,10 +41,11 @@ pub use system::{is_system_policy, system_policy};
 pub use target::{By, Owned, Target};
 pub use trail::{Outcome, Trail, shown_name};
 pub use unavailable::Unavailable;
-pub use unresolved::{Hearsay, Inquiry, Unresolved};
+pub use unresolved::{Inquiry, Unresolved};
 pub use vocabulary::{denial, parse_policy, vocabulary};
 
 use facts::Facts;
+use unresolved::Hearsay;
 
 use crate::authn::{Caller, NotTaken, Once, Proof, ReplayMemory, Unidentified, identify};
 use crate::kms::{KmsError, KmsRequest, RawRequest};
@@ -57,10 +59,10 @@ pub struct Judgement {
     pub once: Option<Once>,
     /// Whose share of questions to KMS this one uses: the caller's, with all of its sessions; of callers whom nobody but KMS will
     /// prove, that of the other end.
-    pub asker: String,
+    pub asker: Arc<str>,
     /// What the verdict rests on by hearsay, where nothing else will show whether it is still so: to be asked before it
     /// counts.
-    pub hearsay: Vec<Hearsay>,
+    hearsay: Vec<Hearsay>,
     /// Whether it may be executed.
     pub verdict: Result<Permit, Rejection>,
 }
@@ -73,7 +75,7 @@ pub struct Permit {
     member: usize,
     session_policy: Option<String>,
     access_key_id: Option<String>,
-    asker: String,
+    asker: Arc<str>,
     targets: Vec<Target>,
     policies: Arc<PolicyTable>,
     route: Route,
@@ -112,8 +114,8 @@ impl Permit {
         self.access_key_id.as_deref()
     }
 
-    /// Whose share it uses of what is limited, with a KMS elsewhere; see [`Judgement::asker`].
-    pub fn asker(&self) -> &str {
+    /// Whose share it uses of what is limited; see [`Judgement::asker`].
+    pub fn asker(&self) -> &Arc<str> {
         &self.asker
     }
 
@@ -125,10 +127,10 @@ impl Permit {
 
 /// Judges a request. Reads nothing but its arguments; the same arguments give the same answer.
 pub fn authorize(snapshot: &Snapshot, raw: &RawRequest<'_>, now: Timestamp) -> Judgement {
-    let mut trail = Trail::new(snapshot.version.clone());
-    let (mut once, mut hearsay, mut asker) = (None, Vec::new(), String::new());
-    let verdict = judge(snapshot, raw, now, &mut trail, &mut once, (&mut hearsay, &mut asker));
+    let (mut trail, mut found) = (Trail::new(snapshot.version.clone()), Found::default());
+    let verdict = judge(snapshot, raw, now, &mut trail, &mut found);
     trail.concluded(&verdict);
+    let Found { once, asker, mut hearsay } = found;
     match &verdict {
         Ok(permit) => hearsay.retain(|heard| route::has_to_be_asked(permit, heard)),
         Err(Rejection::Denied(_)) => {}
@@ -153,13 +155,20 @@ impl Judgement {
     }
 }
 
+/// What is found out of a request, whatever the verdict will be.
+#[derive(Default)]
+struct Found {
+    once: Option<Once>,
+    asker: Arc<str>,
+    hearsay: Vec<Hearsay>,
+}
+
 fn judge(
     snapshot: &Snapshot,
     raw: &RawRequest<'_>,
     now: Timestamp,
     trail: &mut Trail,
-    once: &mut Option<Once>,
-    (hearsay, asker): (&mut Vec<Hearsay>, &mut String),
+    found: &mut Found,
 ) -> Result<Permit, Rejection> {
     snapshot.validity.check(now).map_err(Rejection::Unavailable)?;
     trail.ignored(facts::ignored_headers(&snapshot.rules, raw));
@@ -168,15 +177,13 @@ fn judge(
     route::check_host(snapshot, raw, &request)?;
     let mut caller = identify(&snapshot.authority(), raw, &request, now).map_err(Rejection::Unidentified)?;
     trail.identified(&caller);
-    *once = caller.once.take();
-    if snapshot.rules.behind != Behind::Embedded {
-        *asker = asker_of(&caller, raw);
-    }
+    found.once = caller.once.take();
+    found.asker = asker_of(&caller, raw).into();
     check_region(snapshot, &request)?;
     let needs::Needed { permissions: needed, hearsay: heard } =
         needs::permissions(snapshot, &request, &caller.principal)?;
     trail.needs(&needed);
-    *hearsay = heard;
+    found.hearsay = heard;
     let facts = Facts::new(&snapshot.rules, raw, &request, &caller.principal, now)?;
     let session_policy = session_policy(caller.session_policy.as_deref())?;
     let who = Asker { principal: &caller.principal, member: caller.member, session_policy: session_policy.as_ref() };
@@ -206,7 +213,7 @@ fn judge(
         member: caller.member,
         session_policy: caller.session_policy,
         access_key_id,
-        asker: asker.clone(),
+        asker: found.asker.clone(),
         caller: caller.principal.into_owned(),
         targets,
         request,

@@ -118,7 +118,7 @@ impl Trail {
     }
 
     /// A verdict that was found by asking more than policies.
-    pub fn refuse(&mut self, verdict: &Result<Permit, Rejection>) {
+    pub(super) fn refuse(&mut self, verdict: &Result<Permit, Rejection>) {
         self.outcome = Outcome::Reject;
         self.statements.clear();
         self.concluded(verdict);

@@ -26,6 +26,8 @@ pub enum Inquiry {
     /// Nobody told, or nobody was asked.
     #[default]
     Untold,
+    /// It was told: it is worth judging again.
+    Learned,
     /// KMS says that there is no such thing.
     Absent,
     /// KMS could not be asked.

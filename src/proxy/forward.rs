@@ -11,19 +11,13 @@ use tokio::sync::Notify;
 use super::drain::Drain;
 use super::release::{self, Answering};
 use super::reply::{Executed, Told};
-use crate::authz::{Hearsay, Inquiry, Judgement, Permit, Rejection, Snapshot, Trail, Unknown, Unresolved, authorize};
+use crate::authz::{Judgement, Permit, Snapshot, Trail, authorize};
 use crate::kms::{Effect, ErrorCode, KmsError, RawRequest, is_about_signature, public_members};
 use crate::policy::Policy;
 use crate::served::{self, Asked};
 use crate::settings::{Mode, PolicyOperations};
 use crate::store::{PolicyChange, Store};
-use crate::upstream::{LookedUp, NoAnswer, Received, Upstream};
-
-/// How often KMS is asked for names before one request is judged: an operation on many resources may need the tags of each.
-const LOOKUPS_MAX: usize = 128;
-
-/// How often KMS is asked for one name that was told, and changed by somebody else before it could be used.
-const FORGOTTEN_MAX: usize = 3;
+use crate::upstream::{NoAnswer, Received, Upstream};
 
 /// Judges a request. What nobody knows is asked, and so is what was only heard of where the verdict rests on it.
 pub async fn judge(
@@ -32,51 +26,13 @@ pub async fn judge(
     raw: &RawRequest<'_>,
     now: Timestamp,
 ) -> (Arc<Snapshot>, Judgement) {
-    let mut asked: Vec<(Unresolved, LookedUp)> = Vec::new();
+    let mut asked = Vec::new();
     loop {
         let snapshot = store.current();
         let mut judgement = authorize(&snapshot, raw, now);
-        let Some(what) = open_question(&mut judgement, &asked) else { return (snapshot, judgement) };
-        let looked_up = upstream.look_up(&what, &judgement.asker).await;
-        asked.push((what, looked_up));
-    }
-}
-
-/// What has to be asked before a verdict counts, if anything; after what was `asked` already.
-fn open_question(judgement: &mut Judgement, asked: &[(Unresolved, LookedUp)]) -> Option<Unresolved> {
-    let came_to = |what: &Unresolved| asked.iter().rfind(|(asked, _)| asked == what).map(|(_, came_to)| *came_to);
-    let is_open = |what: &Unresolved| came_to(what).is_none() && asked.len() < LOOKUPS_MAX;
-    if let Err(Rejection::Unresolved(unknown)) = &mut judgement.verdict {
-        unknown.inquiry = inquiry(came_to(&unknown.what));
-        let times = asked.iter().filter(|(asked, _)| *asked == unknown.what).count();
-        let is_forgotten = came_to(&unknown.what) == Some(LookedUp::Learned);
-        let may_tell = |what: &Unresolved| is_open(what) || (is_forgotten && times < FORGOTTEN_MAX);
-        let open = Some(unknown.what.clone()).filter(may_tell);
-        // Why nobody knows is known only now.
-        judgement.trail.refuse(&judgement.verdict);
-        return open;
-    }
-    if let Some(heard) = judgement.hearsay.iter().find(|heard| is_open(&heard.what)) {
-        return Some(heard.what.clone());
-    }
-    // What KMS looks up by itself cannot be left to hearsay.
-    let is_left = |heard: &&Hearsay| !heard.is_named && came_to(&heard.what) != Some(LookedUp::Learned);
-    if let (Ok(_), Some(heard)) = (&judgement.verdict, judgement.hearsay.iter().find(is_left)) {
-        let (what, inquiry) = (heard.what.clone(), inquiry(came_to(&heard.what)));
-        judgement.verdict = Err(Rejection::Unresolved(Unknown { what, may_know: true, inquiry }));
-        judgement.trail.refuse(&judgement.verdict);
-    }
-    None
-}
-
-/// What is told of a question that came to this.
-pub fn inquiry(came_to: Option<LookedUp>) -> Inquiry {
-    match came_to {
-        Some(LookedUp::Absent) => Inquiry::Absent,
-        Some(LookedUp::Failed) => Inquiry::Failed,
-        Some(LookedUp::Refused) => Inquiry::Refused,
-        // Whatever was learned was judged: if it is not what was asked for, nobody told.
-        Some(LookedUp::Learned | LookedUp::Unknown) | None => Inquiry::Untold,
+        let Some(what) = judgement.open_question(&asked) else { return (snapshot, judgement) };
+        let came_to = upstream.look_up(&what, &judgement.asker).await;
+        asked.push((what, came_to));
     }
 }
 

@@ -4,14 +4,13 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::forward::inquiry;
 use super::reply::Reply;
-use crate::authz::{Owned, Permit, Rejection, Trail, Unresolved, Withheld, judge_answer, judge_error};
+use crate::authz::{Inquiry, Owned, Permit, Rejection, Trail, Unresolved, Withheld, judge_answer, judge_error};
 use crate::kms::{
     Answer, AnsweredKey, Format, KeyId, RawRequest, answered_key, is_plain_error, is_throttling, public_members,
 };
 use crate::store::Store;
-use crate::upstream::{LookedUp, Received, Upstream};
+use crate::upstream::{Received, Upstream};
 
 /// How often KMS is asked whose the key is that an answer names, and how it is tagged.
 const LOOKUPS_MAX: usize = 4;
@@ -70,9 +69,9 @@ impl Answering<'_> {
             match judge_answer(&self.store.current(), self.raw, self.permit, key, self.now, trail) {
                 Err(Rejection::Unresolved(mut unknown)) => {
                     match self.upstream.look_up(&unknown.what, self.permit.asker()).await {
-                        LookedUp::Learned => {}
+                        Inquiry::Learned => {}
                         came_to => {
-                            unknown.inquiry = inquiry(Some(came_to));
+                            unknown.inquiry = came_to;
                             return Err(Rejection::Unresolved(unknown));
                         }
                     }
@@ -96,7 +95,7 @@ impl Answering<'_> {
             return points_to(self.store);
         }
         let looked_up = self.upstream.look_up(&Unresolved::Alias(alias.clone()), self.permit.asker()).await;
-        looked_up == LookedUp::Learned && points_to(self.store)
+        looked_up == Inquiry::Learned && points_to(self.store)
     }
 }
 

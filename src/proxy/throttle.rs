@@ -1,6 +1,8 @@
 //! How much each caller may ask for: a bucket of tokens for each caller and kind of work, so that one noisy application
 //! does not spend what KMS allows the whole account.
 
+use std::sync::Arc;
+
 use governor::clock::MonotonicClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -9,9 +11,10 @@ use crate::authz::Permit;
 use crate::kms::{Call, Class};
 use crate::settings;
 
-type Buckets = RateLimiter<String, HashMapStateStore<String>, MonotonicClock>;
+type Buckets = RateLimiter<Arc<str>, HashMapStateStore<Arc<str>>, MonotonicClock>;
 
-/// The buckets of all callers. Sessions share their role's, so there are as many as the directory has callers.
+/// The buckets of all callers. Sessions share their role's, so there are as many as the directory has callers. Whoever is not proven to
+/// have asked takes nothing from whom he claims to be.
 pub struct Throttle([Option<Buckets>; Class::ALL.len()]);
 
 impl Throttle {
@@ -32,16 +35,8 @@ impl Throttle {
         };
         let limited = Class::ALL.iter().zip(&self.0).find(|(of, _)| **of == class);
         match limited.and_then(|(_, buckets)| buckets.as_ref()) {
-            Some(buckets) => buckets.check_key(&key_of(permit)).map_err(|_| class),
+            Some(buckets) => buckets.check_key(permit.asker()).map_err(|_| class),
             None => Ok(()),
         }
-    }
-}
-
-/// Whoever is not proven to have asked takes nothing from whom he claims to be.
-fn key_of(permit: &Permit) -> String {
-    match permit.asker() {
-        "" => permit.caller().role_arn(),
-        asker => asker.to_owned(),
     }
 }

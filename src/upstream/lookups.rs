@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::heard::{Heard, tags_in};
 use super::knowledge::Times;
 use super::{NoAnswer, Upstream, outgoing};
-use crate::authz::{Owned, Target, Unresolved, shown_name};
+use crate::authz::{Inquiry, Owned, Target, Unresolved, shown_name};
 use crate::kms::{Address, ErrorCode, KeyId, Params, Resource, SecretName, is_about_signature, is_throttling};
 
 /// How many questions are on their way at the same time.
@@ -53,21 +53,6 @@ const ABSENT: [ErrorCode; 3] = [ErrorCode::KeyNotFound, ErrorCode::AliasNotFound
 
 /// Most characters of a code or id that KMS gave.
 const SHOWN_MAX: usize = 128;
-
-/// What a question came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LookedUp {
-    /// It is known now: it is worth judging again.
-    Learned,
-    /// There is no such thing.
-    Absent,
-    /// Nobody told.
-    Unknown,
-    /// KMS does not let Keyward ask.
-    Refused,
-    /// KMS could not be asked.
-    Failed,
-}
 
 /// What KMS answered.
 pub enum Answered {
@@ -118,7 +103,7 @@ pub struct Asking {
     questions: ByName<String>,
     /// How often each may ask.
     rate: DefaultKeyedRateLimiter<String>,
-    asked: Mutex<HashMap<String, (Instant, LookedUp)>>,
+    asked: Mutex<HashMap<String, (Instant, Inquiry)>>,
 }
 
 impl Default for Asking {
@@ -131,13 +116,13 @@ impl Default for Asking {
 
 impl Asking {
     /// What it came to, if it was asked lately.
-    fn asked_before(&self, question: &str, now: Instant) -> Option<LookedUp> {
+    fn asked_before(&self, question: &str, now: Instant) -> Option<Inquiry> {
         let (at, before) = self.lock().get(question).copied()?;
-        let good_for = if before == LookedUp::Learned { FRESH } else { NOT_AGAIN };
+        let good_for = if before == Inquiry::Learned { FRESH } else { NOT_AGAIN };
         (now.duration_since(at) < good_for).then_some(before)
     }
 
-    fn note(&self, question: String, looked_up: LookedUp, now: Instant) {
+    fn note(&self, question: String, looked_up: Inquiry, now: Instant) {
         let mut asked = self.lock();
         if asked.len() >= ASKED_MAX {
             asked.retain(|_, (at, _)| now.duration_since(*at) < NOT_AGAIN);
@@ -152,26 +137,26 @@ impl Asking {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, LookedUp)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, Inquiry)>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Upstream {
     /// Asks KMS, for a caller, for what nobody knows or what was heard of too long ago.
-    pub async fn look_up(&self, what: &Unresolved, asker: &str) -> LookedUp {
+    pub async fn look_up(&self, what: &Unresolved, asker: &str) -> Inquiry {
         let mut came_to = None;
         for (operation, params) in self.questions(what) {
             let question = format!("{operation} {}", params.canonical());
             let asked = timeout(PATIENCE, self.look_up_in_turn(what, operation, &params, question, asker)).await;
-            match asked.unwrap_or(LookedUp::Failed) {
+            match asked.unwrap_or(Inquiry::Failed) {
                 // The next one may tell.
-                LookedUp::Absent => came_to = came_to.or(Some(LookedUp::Absent)),
-                unknown @ (LookedUp::Unknown | LookedUp::Refused) => came_to = Some(unknown),
+                Inquiry::Absent => came_to = came_to.or(Some(Inquiry::Absent)),
+                unknown @ (Inquiry::Untold | Inquiry::Refused) => came_to = Some(unknown),
                 told => return told,
             }
         }
-        came_to.unwrap_or(LookedUp::Unknown)
+        came_to.unwrap_or(Inquiry::Untold)
     }
 
     /// Whoever asks has a share of his own, so that nobody waits for who has used up theirs.
@@ -182,24 +167,24 @@ impl Upstream {
         params: &Params,
         question: String,
         asker: &str,
-    ) -> LookedUp {
+    ) -> Inquiry {
         let (of_asker, of_question) =
             (self.asking.askers.of(asker.to_owned()), self.asking.questions.of(question.clone()));
-        let Ok(_share) = of_asker.acquire().await else { return LookedUp::Failed };
-        let Ok(_alone) = of_question.acquire().await else { return LookedUp::Failed };
+        let Ok(_share) = of_asker.acquire().await else { return Inquiry::Failed };
+        let Ok(_alone) = of_question.acquire().await else { return Inquiry::Failed };
         // What was learned may be forgotten since.
-        let is_still_so = |before: &LookedUp| *before != LookedUp::Learned || self.lock_knowledge().knows(what);
+        let is_still_so = |before: &Inquiry| *before != Inquiry::Learned || self.lock_knowledge().knows(what);
         if let Some(before) = self.asking.asked_before(&question, Instant::now()).filter(is_still_so) {
             return before;
         }
         if self.asking.rate.check_key(&asker.to_owned()).is_err() {
-            return LookedUp::Failed;
+            return Inquiry::Failed;
         }
-        let Ok(_room) = self.asking.room.acquire().await else { return LookedUp::Failed };
-        let mut looked_up = LookedUp::Failed;
+        let Ok(_room) = self.asking.room.acquire().await else { return Inquiry::Failed };
+        let mut looked_up = Inquiry::Failed;
         for _ in 0..ASKED_ANEW_MAX {
             looked_up = self.look_up_once(what, operation, params).await;
-            if looked_up != LookedUp::Failed {
+            if looked_up != Inquiry::Failed {
                 self.asking.note(question, looked_up, Instant::now());
                 break;
             }
@@ -208,32 +193,32 @@ impl Upstream {
     }
 
     /// One question. It failed, too, if what it was about was changed meanwhile.
-    async fn look_up_once(&self, what: &Unresolved, operation: &'static str, params: &Params) -> LookedUp {
+    async fn look_up_once(&self, what: &Unresolved, operation: &'static str, params: &Params) -> Inquiry {
         let asked = Instant::now();
         let (result, looked_up) = match self.ask(operation, params).await {
             Ok(Answered::Success(answer)) => {
                 match self.learn_about(what, operation, &answer, Times { asked, now: Instant::now() }) {
-                    Some(true) => ("learned", LookedUp::Learned),
-                    Some(false) => ("failed", LookedUp::Failed),
+                    Some(true) => ("learned", Inquiry::Learned),
+                    Some(false) => ("failed", Inquiry::Failed),
                     None => {
                         self.lock_knowledge().forget_absent(what, asked);
                         self.publish();
-                        ("unknown", LookedUp::Unknown)
+                        ("unknown", Inquiry::Untold)
                     }
                 }
             }
             Ok(Answered::Error(error)) if ABSENT.iter().any(|it| it.as_str() == error.code) => {
                 self.lock_knowledge().forget_absent(what, asked);
                 self.publish();
-                ("unknown", LookedUp::Absent)
+                ("unknown", Inquiry::Absent)
             }
             Ok(Answered::Error(error)) if error.status >= 500 || is_throttling(&error.code) => {
-                ("failed", LookedUp::Failed)
+                ("failed", Inquiry::Failed)
             }
-            Ok(Answered::Error(error)) if is_about_signature(&error.code) => ("refused", LookedUp::Failed),
-            Ok(Answered::Error(error)) if error.is_about_us() => ("refused", LookedUp::Refused),
-            Ok(Answered::Error(_)) => ("unknown", LookedUp::Unknown),
-            Err(_) => ("failed", LookedUp::Failed),
+            Ok(Answered::Error(error)) if is_about_signature(&error.code) => ("refused", Inquiry::Failed),
+            Ok(Answered::Error(error)) if error.is_about_us() => ("refused", Inquiry::Refused),
+            Ok(Answered::Error(_)) => ("unknown", Inquiry::Untold),
+            Err(_) => ("failed", Inquiry::Failed),
         };
         self.metrics.lookups.with_label_values(&[result]).inc();
         looked_up

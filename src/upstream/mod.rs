@@ -47,7 +47,6 @@ use heard::Heard;
 use keys::{Key, Keys};
 use knowledge::{Knowledge, Times};
 use lookups::Asking;
-pub use lookups::LookedUp;
 pub use no_answer::NoAnswer;
 use troubles::Troubles;
 
