@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::drain::Drain;
 use super::release::{self, Answering};
 use super::reply::{Executed, Told};
 use crate::authz::{Judgement, Permit, Snapshot, Trail, authorize};
-use crate::kms::{Effect, ErrorCode, KmsError, RawRequest, is_about_signature, public_members};
+use crate::kms::{Effect, RawRequest, is_about_signature, public_members};
 use crate::policy::Policy;
 use crate::served::{self, Asked};
-use crate::settings::{Mode, PolicyOperations};
-use crate::store::{PolicyChange, Store};
+use crate::settings::Mode;
+use crate::store::Store;
 use crate::upstream::{NoAnswer, Received, Upstream};
 
 /// Judges a request. What nobody knows is asked, and so is what was only heard of where the verdict rests on it.
@@ -57,16 +57,11 @@ pub async fn execute(
 ) -> Executed {
     let here = Asked { permit, store, now };
     // One after the other, so that the last one there is the last one here.
-    let _turn = if is_setting(permit) { Some(upstream.one_policy_at_a_time().await) } else { None };
-    let may_bring_policy = is_setting(permit) || permit.request().params.given("Policy").is_some();
-    let policy = match may_bring_policy {
-        // Blocks for a moment.
-        true => tokio::task::block_in_place(|| policy_to_keep(upstream, &here)),
-        false => policy_to_keep(upstream, &here),
-    };
+    let _turn = if served::sets_policy(permit) { Some(upstream.one_policy_at_a_time().await) } else { None };
+    let policy_to_keep = || served::policy_to_keep(upstream.policy_operations(), &here);
+    let policy = if served::brings_policy(permit) { tokio::task::block_in_place(policy_to_keep) } else { Ok(None) };
     let policy = match policy {
         Ok(policy) => policy,
-        // What could not be enforced here is not set there.
         Err(error) => return Executed::failed(error),
     };
     if patience.drain.is_cut_off() {
@@ -75,7 +70,6 @@ pub async fn execute(
     }
     let answering = Answering { upstream, store, permit, raw, now };
     let begun = upstream.change_begins(permit);
-    let asked = Instant::now();
     let may_be_given_up = permit.request().call.effect() == Effect::Read;
     let received = tokio::select! {
         biased;
@@ -96,7 +90,7 @@ pub async fn execute(
             let failed = failed(NoAnswer::CredentialsRefused);
             Executed { told: Told { request_id, code, ..failed.told }, ..failed }
         }
-        Ok(received) => answering.conclude(&here, received, asked, policy, trail).await,
+        Ok(received) => answering.conclude(&here, received, begun, policy, trail).await,
         Err(why) => {
             trail.undecided(permit);
             failed(why)
@@ -138,50 +132,16 @@ impl Answering<'_> {
         if received.status == 200 {
             let members = members.unwrap_or_default();
             // Blocks for a moment.
-            let set = policy.map(|policy| tokio::task::block_in_place(|| keep_policy(here, &policy, &members)));
+            let set = policy.map(|policy| tokio::task::block_in_place(|| served::keep_policy(here, &policy, &members)));
             self.upstream.learn(self.permit, &Value::Object(members), format, key.as_ref(), asked);
             match set {
-                Some(Err(error)) => return Executed { told, ..Executed::failed(not_kept(&error)) },
+                Some(Err(error)) => return Executed { told, ..Executed::failed(error) },
                 set => changes.extend(set.into_iter().flatten()),
             }
         }
         let reply = release::reply(self.permit.request().format, received, signs_itself(self.upstream));
         Executed { result: Ok(reply), changes, told }
     }
-}
-
-/// The policy that a request brings and that is enforced here as well, once KMS has done its part: where policies are kept
-/// here, that of something new; where they are mirrored, every one.
-fn policy_to_keep(upstream: &Upstream, asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
-    let (operations, request) = (upstream.policy_operations(), asked.permit.request());
-    if operations == PolicyOperations::Forwarded {
-        let why = "policies are kept by KMS, which knows no If-Match";
-        let asks_too_much = is_setting(asked.permit) && request.if_match.is_some();
-        return if asks_too_much { Err(KmsError::because(ErrorCode::UnsupportedOperation, why)) } else { Ok(None) };
-    }
-    if is_setting(asked.permit) {
-        served::policy_to_set(asked).map(Some)
-    } else if operations == PolicyOperations::Mirrored || asked.permit.route().kept.is_some() {
-        served::policy_of_new(asked)
-    } else {
-        Ok(None)
-    }
-}
-
-/// KMS did its part, and we could not do ours.
-fn not_kept(error: &KmsError) -> KmsError {
-    tracing::error!(why = %error.message, "KMS has a policy now that is not in force here");
-    let message = format!("KMS has done it, but the policy is not in force here: {}", error.message);
-    KmsError { status: 500, ..KmsError::new(ErrorCode::InternalFailure, message) }
-}
-
-/// Blocks.
-fn keep_policy(asked: &Asked<'_>, policy: &Policy, answer: &Map<String, Value>) -> Result<PolicyChange, KmsError> {
-    if is_setting(asked.permit) { served::set_policy(asked) } else { served::set_policy_of_new(asked, policy, answer) }
-}
-
-fn is_setting(permit: &Permit) -> bool {
-    matches!(permit.request().call.name(), "SetKeyPolicy" | "SetSecretPolicy")
 }
 
 /// Whether KMS says that the signature is not good, and that is ours: nothing that a client could do anything about.

@@ -2,6 +2,7 @@
 //!
 //! Executes what was permitted, on the store. It asks nobody whether a request is allowed, and knows no KMS.
 
+mod brought;
 pub mod key_file;
 pub mod policies;
 mod session_key;
@@ -12,13 +13,14 @@ use std::fmt::Display;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+pub use brought::{brings_policy, keep_policy, policy_to_keep, sets_policy};
 pub use session_key::{SessionKeyError, begin as begin_session, ephemeral, existing, open};
 pub use sessions::{assume_role, get_caller_identity};
 
 use policies::Protected;
 
 use crate::authz::{Permit, Target};
-use crate::kms::{ErrorCode, KeyId, KeyRef, KmsError};
+use crate::kms::{ErrorCode, KeyRef, KmsError};
 use crate::policy::{Kind, Policy};
 use crate::store::{PolicyChange, Store};
 
@@ -64,20 +66,9 @@ fn get_policy(asked: &Asked<'_>) -> Result<Members, KmsError> {
 ///
 /// # Errors
 /// It is no policy, or cannot be set.
-pub fn set_policy(asked: &Asked<'_>) -> Result<PolicyChange, KmsError> {
+fn set_policy(asked: &Asked<'_>) -> Result<PolicyChange, KmsError> {
     let (of, policy) = to_set(asked)?;
     policies::set(asked.store, of, &policy, asked.permit.request().if_match.as_deref(), asked.now)
-}
-
-/// The policy that a request brings, if it may be set now, and can. Blocks.
-///
-/// # Errors
-/// It is no policy, not the one in force is to be replaced, or it cannot be.
-pub fn policy_to_set(asked: &Asked<'_>) -> Result<Policy, KmsError> {
-    let (of, policy) = to_set(asked)?;
-    policies::check_precondition(asked.store, of, asked.permit.request().if_match.as_deref())?;
-    policies::check_settable(asked.store, of)?;
-    Ok(policy)
 }
 
 fn to_set<'a>(asked: &Asked<'a>) -> Result<(Protected<'a>, Policy), KmsError> {
@@ -86,41 +77,6 @@ fn to_set<'a>(asked: &Asked<'a>) -> Result<(Protected<'a>, Policy), KmsError> {
     params.require("Policy")?;
     let policy = policies::policy_in(params, of.kind)?;
     policy.map(|policy| (of, policy)).ok_or_else(|| KmsError::missing_parameter("Policy"))
-}
-
-/// The policy that a new key is to have, if the request brings one. Blocks if it does.
-///
-/// # Errors
-/// It is no policy, or could not be set.
-pub fn policy_of_new(asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
-    let request = asked.permit.request();
-    if request.call.name() != "CreateKey" {
-        return Ok(None);
-    }
-    let policy = policies::policy_in(&request.params, Kind::Key)?;
-    if policy.is_some() {
-        // Whatever its name will be, its file has to be written.
-        let account = asked.permit.route().account.as_str();
-        policies::check_settable(asked.store, Protected { kind: Kind::Key, account, name: "new" })?;
-    }
-    Ok(policy)
-}
-
-/// Sets the policy of a new key, which `answer` names. Blocks.
-///
-/// # Errors
-/// It cannot be set.
-pub fn set_policy_of_new(
-    asked: &Asked<'_>,
-    policy: &Policy,
-    answer: &Map<String, Value>,
-) -> Result<PolicyChange, KmsError> {
-    let account = asked.permit.route().account.as_str();
-    let metadata = answer.get("KeyMetadata");
-    let key = metadata.and_then(|metadata| KeyId::parse(metadata.get("KeyId")?.as_str()?));
-    let key = key.ok_or_else(|| internal_failure("KMS does not say what it made, so its policy is not set"))?;
-    let of = Protected { kind: Kind::Key, account, name: key.as_str() };
-    policies::set(asked.store, of, policy, None, asked.now)
 }
 
 /// The key or secret that a request on policies is about; a key by its id or ARN only.
