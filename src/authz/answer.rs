@@ -15,7 +15,7 @@ use super::snapshot::Snapshot;
 use super::target::{By, Owned, Target};
 use super::unresolved::{Inquiry, Unresolved};
 use super::{Asker, Permit, Trail, permit_one, session_policy};
-use crate::kms::{AnsweredKey, KeyId, KeyRef, RawRequest, Resource};
+use crate::kms::{Address, AnsweredKey, KeyId, KeyRef, RawRequest, Resource};
 
 /// Judges the answer to a permitted request by the key that it names, and gives that key, if it names one.
 ///
@@ -53,7 +53,7 @@ pub fn judge_answer(
         Some(address) => address.account.to_owned(),
         None => owner(snapshot, proof, &id)?,
     };
-    let key = Owned { region: snapshot.rules.region.clone(), account, name: id };
+    let key = Owned::new(Address { region: &snapshot.rules.region, account: &account }, id);
     let named = (proof, Resource::key(key.address(), &key.name), Target::Key(key.clone()));
     judge_one(snapshot, raw, permit, named, now, trail)?;
     Ok(Some(key))

@@ -64,6 +64,11 @@ impl Elsewhere {
         request.api == Api::Sts || (self.serves_policies && ON_POLICIES.contains(&request.call.name()))
     }
 
+    /// Whether policies are kept here.
+    pub fn keeps_policies(&self) -> bool {
+        self.serves_policies || self.mirrors_policies
+    }
+
     /// The account in whose name a request of this caller is executed; `None` if nobody can sign it.
     pub(super) fn account_for<'a>(
         &'a self,

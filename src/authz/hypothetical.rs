@@ -6,7 +6,7 @@ use super::index::ResourceIndex;
 use super::snapshot::Snapshot;
 use super::target::{Owned, Target};
 use super::vocabulary::vocabulary;
-use crate::kms::{Address, Authorization, KeyId, KeyRef, OPERATIONS, On, Resource, SecretRef, is_account_id};
+use crate::kms::{Address, Authorization, KeyRef, OPERATIONS, On, Resource, SecretRef, is_account_id};
 use crate::policy::{Explanation, GivenContext, Identity, KnownAction, Principal, Question, explain};
 
 /// A question that a person asks.
@@ -49,9 +49,8 @@ impl Hypothetical {
                 let alias = alias.name.as_str();
                 format!("{action} is judged by the key that {alias} points to, which is not known here; name the key: key/ID")
             })?;
-            resource = Resource::key(alias.address(), key);
-            let (region, account) = (alias.region.clone(), alias.account.clone());
-            target = Target::Key(Owned { region, account, name: key.clone() });
+            let key = Owned::new(alias.address(), key.clone());
+            (resource, target) = (Resource::key(key.address(), &key.name), Target::Key(key));
         }
         Ok(Self { principal, action: action.to_owned(), resource, target, context })
     }
@@ -131,8 +130,6 @@ pub fn parse_principal(arn: &str) -> Result<Principal, String> {
 fn parse_resource(text: &str, here: Address<'_>) -> Result<(Resource, Target), String> {
     let wrong =
         || format!("`{text}` is no resource; write key/ID, secret/NAME, alias/NAME, key, secret, alias, *, or an ARN");
-    let owned =
-        |address: Address<'_>, name| Owned { region: address.region.into(), account: address.account.into(), name };
     if text == "*" {
         return Ok((Resource::anything(here.account), Target::Unspecific));
     }
@@ -147,22 +144,14 @@ fn parse_resource(text: &str, here: Address<'_>) -> Result<(Resource, Target), S
         }
     }
     if let Some((Some(address), name)) = SecretRef::parse(&arn) {
-        let target = Target::Secret(Owned {
-            region: address.region.into(),
-            account: address.account.into(),
-            name: name.clone(),
-        });
-        return Ok((Resource::secret(address, &name), target));
+        return Ok((Resource::secret(address, &name), Target::Secret(Owned::new(address, name))));
     }
     match KeyRef::parse(&arn) {
         Some((Some(address), KeyRef::Id(id))) => {
-            let key: Owned<KeyId> = owned(address, id.clone());
-            Ok((Resource::key(address, &id), Target::Key(key)))
+            Ok((Resource::key(address, &id), Target::Key(Owned::new(address, id))))
         }
         Some((Some(address), KeyRef::Alias(alias))) => {
-            let resource = Resource::alias(address, &alias);
-            let target = Owned { region: address.region.into(), account: address.account.into(), name: alias };
-            Ok((resource, Target::Alias(target)))
+            Ok((Resource::alias(address, &alias), Target::Alias(Owned::new(address, alias))))
         }
         _ => Err(wrong()),
     }
@@ -179,7 +168,7 @@ fn container_address(prefix: &str) -> Option<Address<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::AliasName;
+    use crate::kms::{AliasName, KeyId};
 
     #[test]
     fn resources_are_written_short_or_as_arns() {

@@ -57,11 +57,6 @@ pub struct AnswerProof {
 /// What may bring a policy with it (CreateKey, CreateSecret: `Policy`).
 const WITH_POLICY: &[&str] = &["CreateKey", "CreateSecret"];
 
-/// Who keeps policies.
-fn keeps_policies(elsewhere: &Elsewhere) -> bool {
-    elsewhere.serves_policies || elsewhere.mirrors_policies
-}
-
 /// Headers of one connection, and of proxies on the way. A signature over them cannot go on: they are not the same there.
 const OF_THE_WAY: &[&str] = &[
     "connection",
@@ -152,7 +147,7 @@ pub(super) fn route(
 
 /// The policy of something new is kept here, where policies are: KMS might have it speak about us.
 fn kept(elsewhere: &Elsewhere, request: &KmsRequest) -> Result<Option<&'static str>, Rejection> {
-    let is_kept = keeps_policies(elsewhere) && WITH_POLICY.contains(&request.call.name());
+    let is_kept = elsewhere.keeps_policies() && WITH_POLICY.contains(&request.call.name());
     match request.params.given("Policy").filter(|_| is_kept) {
         // Everybody knows its name, and it would be there before its policy is in force.
         Some(_) if request.call.name() == "CreateSecret" => {

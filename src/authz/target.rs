@@ -49,7 +49,7 @@ pub enum Target {
 
 impl<T> Owned<T> {
     /// Something there.
-    pub(super) fn new(address: Address<'_>, name: T) -> Self {
+    pub fn new(address: Address<'_>, name: T) -> Self {
         Self { region: address.region.to_owned(), account: address.account.to_owned(), name }
     }
 

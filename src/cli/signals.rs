@@ -77,8 +77,7 @@ impl Signals {
     pub async fn end(&mut self, handover: Option<&Path>, sockets: &Sockets) -> End {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return End::default(),
-                _ = self.interrupt.recv() => return End::default(),
+                () = either(&mut self.terminate, &mut self.interrupt) => return End::default(),
                 _ = self.hang_up.recv() => self.read_again(),
                 _ = self.quit.recv() => match handover {
                     Some(path) => if let Some(end) = self.find_heir(path, sockets).await {
@@ -97,16 +96,16 @@ impl Signals {
         let (found, is_hurried) = tokio::select! {
             found = &mut finding => (Some(found), false),
             // It may have the sockets already.
-            _ = self.terminate.recv() => (timeout(HURRIED, &mut finding).await.ok(), true),
-            _ = self.interrupt.recv() => (timeout(HURRIED, &mut finding).await.ok(), true),
+            () = either(&mut self.terminate, &mut self.interrupt) => {
+                (timeout(HURRIED, &mut finding).await.ok(), true)
+            }
         };
-        let why = match found.map(|found| found.unwrap_or_else(|error| Err(io::Error::other(error)))) {
+        let error = match found.map(|found| found.unwrap_or_else(|error| Err(io::Error::other(error)))) {
             Some(Ok(heir)) => return Some(End { heir: Some(heir), is_hurried }),
-            _ if is_hurried => return Some(End::default()),
-            Some(Err(error)) => error.to_string(),
-            None => String::new(),
+            Some(Err(error)) if !is_hurried => error,
+            _ => return Some(End::default()),
         };
-        tracing::error!(error = why, "nobody waits at listen.handover who could take over; serving goes on");
+        tracing::error!(%error, "nobody waits at listen.handover who could take over; serving goes on");
         None
     }
 
@@ -122,11 +121,18 @@ impl Signals {
     pub async fn end_now(&mut self) {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                () = either(&mut self.terminate, &mut self.interrupt) => return,
                 _ = self.hang_up.recv() => self.read_again(),
                 _ = self.quit.recv() => tracing::warn!("it is ending already"),
             }
         }
+    }
+}
+
+/// Resolves when either comes.
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
     }
 }

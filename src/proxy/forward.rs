@@ -58,7 +58,7 @@ pub async fn execute(
     let here = Asked { permit, store, now };
     // One after the other, so that the last one there is the last one here.
     let _turn = if served::sets_policy(permit) { Some(upstream.one_policy_at_a_time().await) } else { None };
-    let policy_to_keep = || served::policy_to_keep(upstream.policy_operations(), &here);
+    let policy_to_keep = || served::policy_to_keep(&here);
     let policy = if served::brings_policy(permit) { tokio::task::block_in_place(policy_to_keep) } else { Ok(None) };
     let policy = match policy {
         Ok(policy) => policy,

@@ -5,10 +5,9 @@ use serde_json::{Map, Value};
 
 use super::policies::{self, Protected};
 use super::{Asked, internal_failure, set_policy, to_set};
-use crate::authz::Permit;
+use crate::authz::{Behind, Permit};
 use crate::kms::{ErrorCode, KeyId, KmsError};
 use crate::policy::{Kind, Policy};
-use crate::settings::PolicyOperations;
 use crate::store::PolicyChange;
 
 /// Whether a request sets the policy of something that there is.
@@ -25,17 +24,19 @@ pub fn brings_policy(permit: &Permit) -> bool {
 ///
 /// # Errors
 /// It is no policy, not the one in force is to be replaced, or it could not be set.
-pub fn policy_to_keep(operations: PolicyOperations, asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
-    let sets_policy = sets_policy(asked.permit);
-    match operations {
-        PolicyOperations::Forwarded if sets_policy && asked.permit.request().if_match.is_some() => {
-            let why = "policies are kept by KMS, which knows no If-Match";
-            Err(KmsError::because(ErrorCode::UnsupportedOperation, why))
-        }
-        PolicyOperations::Forwarded => Ok(None),
-        PolicyOperations::Served | PolicyOperations::Mirrored if sets_policy => of_existing(asked).map(Some),
-        PolicyOperations::Served if asked.permit.route().kept.is_none() => Ok(None),
-        PolicyOperations::Served | PolicyOperations::Mirrored => of_new(asked),
+pub fn policy_to_keep(asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
+    let (sets_policy, request) = (sets_policy(asked.permit), asked.permit.request());
+    let rules = asked.store.current().rules.clone();
+    let Behind::Elsewhere(elsewhere) = &rules.behind else { return Ok(None) };
+    if !elsewhere.keeps_policies() && sets_policy && request.if_match.is_some() {
+        let why = "policies are kept by KMS, which knows no If-Match";
+        return Err(KmsError::because(ErrorCode::UnsupportedOperation, why));
+    }
+    match request.call.name() {
+        _ if !elsewhere.keeps_policies() => Ok(None),
+        _ if sets_policy => of_existing(asked).map(Some),
+        "CreateKey" if elsewhere.mirrors_policies || asked.permit.route().kept.is_some() => of_new(asked),
+        _ => Ok(None),
     }
 }
 
@@ -61,11 +62,7 @@ fn of_existing(asked: &Asked<'_>) -> Result<Policy, KmsError> {
 
 /// That of a new key, if there is one.
 fn of_new(asked: &Asked<'_>) -> Result<Option<Policy>, KmsError> {
-    let request = asked.permit.request();
-    if request.call.name() != "CreateKey" {
-        return Ok(None);
-    }
-    let policy = policies::policy_in(&request.params, Kind::Key)?;
+    let policy = policies::policy_in(&asked.permit.request().params, Kind::Key)?;
     if policy.is_some() {
         // Whatever its name will be, its file has to be written.
         let account = asked.permit.route().account.as_str();

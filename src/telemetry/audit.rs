@@ -142,14 +142,6 @@ impl Audit {
         Ok(Self { is_off, lines: Mutex::new(Some(lines)), done: Mutex::new(done), dropped })
     }
 
-    /// Whether the sink can be opened.
-    ///
-    /// # Errors
-    /// It cannot.
-    pub fn check(target: &AuditTarget) -> io::Result<()> {
-        open(target).map(drop)
-    }
-
     /// Queues the line of a request.
     pub fn write(&self, record: &Record<'_>) {
         if self.is_off {

@@ -3,11 +3,10 @@
 //! Each phase has its deadline and each part its limit. Nothing is sent twice here, and whatever goes wrong says whether
 //! KMS may have executed the request. A connection is kept only if the answer ended where it said it would.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use flate2::bufread::{GzDecoder, ZlibDecoder};
@@ -21,6 +20,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::outgoing::Outgoing;
+use super::troubles::Troubles;
 use crate::settings::{Patience, Upstream};
 use crate::telemetry::UpstreamMetrics;
 
@@ -95,6 +95,19 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::Tls,
+        Self::Send,
+        Self::AnswerTimeout,
+        Self::BodyTimeout,
+        Self::Closed,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Redirect,
+    ];
+
     /// The word for it in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -126,16 +139,12 @@ pub struct Connections {
     idle: Duration,
     answer_bytes: usize,
     metrics: UpstreamMetrics,
-    /// What was said last of addresses that cannot be connected to.
-    told: Mutex<BTreeMap<String, String>>,
+    troubles: Arc<Troubles>,
 }
-
-/// How many addresses that is remembered of.
-const TOLD_MAX: usize = 64;
 
 impl Connections {
     /// None yet. `ca` names a file that was found to hold certificates.
-    pub fn new(settings: &Upstream, metrics: UpstreamMetrics) -> Self {
+    pub fn new(settings: &Upstream, metrics: UpstreamMetrics, troubles: Arc<Troubles>) -> Self {
         let mut options = ConnectorOptions::new(settings.requests);
         options.ca_file = settings.ca.as_ref().map(|path| path.to_string_lossy().into_owned());
         Self {
@@ -146,7 +155,7 @@ impl Connections {
             idle: settings.idle,
             answer_bytes: settings.answer_bytes,
             metrics,
-            told: Mutex::default(),
+            troubles,
         }
     }
 
@@ -207,27 +216,18 @@ impl Connections {
         }
     }
 
-    /// Says what keeps us from connecting to an address, once for each change.
+    /// Says what keeps us from connecting to an address.
     fn tell(&self, peer: &HttpPeer, problem: Option<String>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = peer.address().to_string();
+        let address = peer.address();
+        let what = format!("KMS at {address} cannot be connected to");
         match problem {
-            None => drop(told.remove(&address)),
-            Some(problem) if told.get(&address) == Some(&problem) => {}
+            None => self.troubles.is_over(&what),
             Some(problem) => {
-                tracing::warn!(address, problem, "cannot connect to KMS");
-                if told.len() >= TOLD_MAX {
-                    told.clear();
+                if self.troubles.note(&what, problem.clone(), Instant::now()) {
+                    tracing::warn!(%address, problem, "cannot connect to KMS");
                 }
-                told.insert(address, problem);
             }
         }
-    }
-
-    /// What keeps us from connecting, by address.
-    pub fn problems(&self) -> Vec<String> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.iter().map(|(address, problem)| format!("KMS at {address} cannot be connected to: {problem}")).collect()
     }
 
     /// Sends a request in one piece, so that KMS is not woken for half of one. On failure, nothing came back.

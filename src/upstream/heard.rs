@@ -94,7 +94,7 @@ impl Heard<'_> {
             }
             // It has one, and nobody can tell which.
             Some(_) => {
-                let secret = Owned { region: address.region.to_owned(), account, name };
+                let secret = Owned::new(address, name);
                 self.knowledge.forget_absent(&Unresolved::KeyOfSecret(secret), self.times.asked);
                 None
             }
@@ -105,7 +105,7 @@ impl Heard<'_> {
     pub fn tags_of_secret(&mut self, answer: &Value) -> Option<bool> {
         let (address, name) = SecretRef::parse(answer.get("Arn")?.as_str()?)?;
         let address = address?;
-        let secret = Owned { region: address.region.to_owned(), account: address.account.to_owned(), name };
+        let secret = Owned::new(address, name);
         Some(self.knowledge.secret_tags(&secret, tags_in(answer)?, self.times))
     }
 

@@ -116,10 +116,7 @@ impl Keys {
             let of = if name == "keyward" { "keyward" } else { "callers" };
             let report = keeper.report();
             (fetched, failed) = (fetched + report.fetched, failed + report.failed);
-            let seconds = match keeper.current(now) {
-                None => Some(-1),
-                Some(key) => key.expires.map(|end| end.duration_since(now).as_secs()),
-            };
+            let seconds = if keeper.current(now).is_some() { report.seconds_left(now) } else { Some(-1) };
             let least = left.entry(of).or_default();
             *least = least.iter().copied().chain(seconds).min();
         }

@@ -10,7 +10,7 @@ use super::heard::Heard;
 use super::knowledge::Times;
 use super::lookups::Answered;
 use crate::authz::Owned;
-use crate::kms::{Address, KeyId, Params};
+use crate::kms::{KeyId, Params};
 
 /// The largest page that KMS gives.
 const PAGE: usize = 100;
@@ -65,8 +65,7 @@ impl Upstream {
             let Ok(Answered::Success(answer)) = self.ask(operation, &params).await else { return None };
             self.hear(asked, |mut heard| match params.get("KeyId").and_then(KeyId::parse) {
                 Some(name) => {
-                    let Address { region, account } = heard.here;
-                    let key = Owned { region: region.to_owned(), account: account.to_owned(), name };
+                    let key = Owned::new(heard.here, name);
                     heard.versions_of(&key, &answer);
                 }
                 None => heard.answer(operation, &answer),

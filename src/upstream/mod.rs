@@ -16,7 +16,6 @@ mod listing;
 mod lookups;
 mod no_answer;
 mod outgoing;
-mod refresh;
 mod sending;
 mod troubles;
 mod warm;
@@ -36,7 +35,7 @@ pub use exchange::{Failure, FailureKind, Received};
 use crate::authn::Directory;
 use crate::authz::{Owned, Permit};
 use crate::kms::{Address, Call, Effect, Format, KeyId, RawRequest};
-use crate::settings::{self, Mode, PolicyOperations, Settings};
+use crate::settings::{self, Mode, Settings};
 use crate::source::Problem;
 use crate::store::Store;
 use crate::telemetry::UpstreamMetrics;
@@ -70,7 +69,7 @@ pub struct Upstream {
     keys: Keys,
     knowledge: Mutex<Knowledge>,
     asking: Asking,
-    troubles: Troubles,
+    troubles: Arc<Troubles>,
     /// For who sets a policy there and here.
     setting: tokio::sync::Mutex<()>,
     store: Arc<Store>,
@@ -110,18 +109,20 @@ impl Upstream {
         }
         let keys = Keys::start(upstream, clock);
         let keys = keys.map_err(|error| vec![Problem::of_file("upstream.credentials", error.to_string())])?;
-        let (failures, pause) = upstream.circuit;
+        // The first one of a kind is not to be missed.
+        NoAnswer::reasons().for_each(|reason| drop(metrics.errors.with_label_values(&[reason])));
+        let ((failures, pause), troubles) = (upstream.circuit, Arc::<Troubles>::default());
         let opened = Self {
             region: settings.kms.region.clone(),
             host: upstream.endpoint.authority(),
-            connections: Connections::new(upstream, metrics.clone()),
+            connections: Connections::new(upstream, metrics.clone(), troubles.clone()),
             addresses: Addresses::new(upstream.endpoint.clone(), upstream.networks.clone()),
             circuit: Mutex::new(Circuit::new(failures, pause)),
             room: Semaphore::new(upstream.requests),
             keys,
             knowledge: Mutex::new(Knowledge::new(upstream.remember)),
             asking: Asking::default(),
-            troubles: Troubles::default(),
+            troubles,
             setting: tokio::sync::Mutex::default(),
             settings: upstream.clone(),
             store,
@@ -140,11 +141,6 @@ impl Upstream {
     /// How requests are forwarded.
     pub fn mode(&self) -> Mode {
         self.settings.mode
-    }
-
-    /// Who answers the operations on policies.
-    pub fn policy_operations(&self) -> PolicyOperations {
-        self.settings.policy_operations
     }
 
     /// Has a permitted request executed: its answer, as it came.
@@ -265,7 +261,7 @@ impl Upstream {
             addresses: self.addresses.count(),
             is_circuit_open: self.lock_circuit().is_open(),
             credentials: self.keys.reports(),
-            problems: [self.connections.problems(), self.troubles.problems(Instant::now())].concat(),
+            problems: self.troubles.problems(Instant::now()),
         }
     }
 
@@ -277,6 +273,11 @@ impl Upstream {
         }
         self.keys.measure(&self.metrics, now);
         self.publish();
+    }
+
+    /// Has every credential fetched now, from wherever it comes. The last good one stays until there is a new one.
+    pub fn refresh_credentials(&self) {
+        self.keys.wake();
     }
 
     /// Does what has to be done again and again, as long as anybody serves: resolves the name of the endpoint, and lists

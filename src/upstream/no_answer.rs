@@ -45,6 +45,19 @@ impl NoAnswer {
         }
     }
 
+    /// The words for those that are counted.
+    pub fn reasons() -> impl Iterator<Item = &'static str> {
+        let here = [
+            Self::Busy,
+            Self::CircuitOpen,
+            Self::NoAddress,
+            Self::NoCredentials,
+            Self::CredentialsRefused,
+            Self::Unsendable,
+        ];
+        here.into_iter().map(Self::reason).chain(FailureKind::ALL.into_iter().map(FailureKind::as_str))
+    }
+
     /// Whether KMS may have executed the request.
     pub fn may_be_executed(self) -> bool {
         matches!(self, Self::ClientLeft | Self::CutOff)
