@@ -45,7 +45,8 @@ fn closes(answer: &str) -> bool {
     answer.to_lowercase().contains("\r\nconnection: close\r\n")
 }
 
-/// U07, U08: probes are told first, then clients; an application that goes on is served; who is connected gets his answer and is asked to leave; then it ends at once.
+/// U07, U08: probes are told first, then clients; an application that goes on is served meanwhile; who is connected gets his
+/// answer and is asked to leave; then it ends at once.
 #[test]
 fn an_end_is_announced() {
     let house = house();
